@@ -1,0 +1,82 @@
+import { AV1, depacketizeAv1 } from './av1.ts';
+import { type NalFraming, H264, depacketizeH264, frameOf, nalUnits, packetizeH264 } from './h264.ts';
+import type { PayloadFormat } from './payload.ts';
+import type { VideoCodec } from './video.ts';
+import { VP8, depacketizeVp8, packetizeVp8 } from './vp8.ts';
+import { VP9, depacketizeVp9, packetizeVp9 } from './vp9.ts';
+
+const FORMATS = { VP8, VP9, H264, AV1 } as const satisfies Record<VideoCodec, PayloadFormat>;
+
+/** Whether a decoder can start at the picture made of `payloads`. */
+export const keyFrameIn = (codec: VideoCodec, payloads: readonly Uint8Array[]): boolean =>
+  payloads.some((payload) => FORMATS[codec].startsKeyFrame(payload));
+
+/** Whether `payload` may be the first of a picture. */
+export const startsFrame = (codec: VideoCodec, payload: Uint8Array): boolean => FORMATS[codec].startsFrame(payload);
+
+const PICTURE_IDS = 0x8000;
+
+/**
+ * Cuts the encoded pictures of one stream into RTP payloads of at most {@link MAX_PAYLOAD} bytes.
+ *
+ * It counts pictures for VP8's and VP9's 15 bit picture id; `pictureId` is where it begins and, afterwards, the next one,
+ * for a stream that another process goes on with. H.264 comes with start codes or with lengths, as `framing` says.
+ */
+export class Packetizer {
+  readonly codec: 'VP8' | 'VP9' | 'H264';
+  readonly framing: NalFraming;
+  #pictureId: number;
+
+  constructor(codec: 'VP8' | 'VP9' | 'H264', options: { pictureId?: number; framing?: NalFraming } = {}) {
+    this.codec = codec;
+    this.framing = options.framing ?? 'annex-b';
+    this.#pictureId = (options.pictureId ?? 0) % PICTURE_IDS;
+  }
+
+  get pictureId(): number {
+    return this.#pictureId;
+  }
+
+  /** The payloads of one picture, in order; none when the frame is empty. */
+  packetize(frame: Uint8Array): Uint8Array[] {
+    if (frame.byteLength === 0) return [];
+    const pictureId = this.#pictureId;
+    this.#pictureId = (pictureId + 1) % PICTURE_IDS;
+    switch (this.codec) {
+      case 'VP8':
+        return packetizeVp8(frame, pictureId);
+      case 'VP9':
+        return packetizeVp9(frame, pictureId);
+      case 'H264':
+        return packetizeH264(nalUnits(frame, this.framing));
+    }
+  }
+}
+
+/** Puts pictures together again as their codec's files hold them: for recording and for decoding. */
+export class Depacketizer {
+  readonly codec: VideoCodec;
+  readonly framing: NalFraming;
+
+  /** `framing` is what H.264 comes out with. */
+  constructor(codec: VideoCodec, framing: NalFraming = 'annex-b') {
+    this.codec = codec;
+    this.framing = framing;
+  }
+
+  /** The picture out of all its payloads, in order; `undefined` when they do not make one. */
+  frame(payloads: readonly Uint8Array[]): Uint8Array | undefined {
+    switch (this.codec) {
+      case 'VP8':
+        return depacketizeVp8(payloads);
+      case 'VP9':
+        return depacketizeVp9(payloads);
+      case 'AV1':
+        return depacketizeAv1(payloads);
+      case 'H264': {
+        const nals = depacketizeH264(payloads);
+        return nals && frameOf(nals, this.framing);
+      }
+    }
+  }
+}
