@@ -1,0 +1,128 @@
+import type { AudioChunk } from '../media/audio.ts';
+import type { Overlay } from '../media/timeline.ts';
+import type { Interval, MediaTime } from '../media/time.ts';
+
+export type SpeakerId = string & { readonly kind: 'speaker' };
+export type UtteranceId = string & { readonly kind: 'utterance' };
+/** BCP 47. */
+export type Language = string & { readonly kind: 'language' };
+
+/** A stretch of analysis audio handed to a model: `pcm` covers the interval, `fresh` is what no window had before. */
+export interface Window extends Interval {
+  readonly seq: number;
+  readonly pcm: Float32Array;
+  readonly fresh: Interval;
+}
+
+/** How likely it is that somebody speaks during the interval. Activities of one stream are gapless and in order. */
+export interface Activity extends Interval {
+  /** 0 (nobody) … 1 (somebody). */
+  readonly probability: number;
+}
+
+/** Audio of one speech segment, in order. Every segment ends with exactly one chunk that is `last` (it may be empty). */
+export interface SpeechChunk extends AudioChunk {
+  /** Counts speech segments from 0. */
+  readonly segment: number;
+  readonly last: boolean;
+}
+
+/** Who speaks during the interval. */
+export interface Turn extends Interval {
+  readonly speaker: SpeakerId;
+}
+
+export interface Word extends Interval {
+  readonly text: string;
+}
+
+/** A recogniser's current belief about one speech segment. `stable` words will not change; `draft` may. */
+export interface Hypothesis extends Interval {
+  readonly segment: number;
+  /** Every stable word of the segment so far, in order (not only the new ones). */
+  readonly stable: readonly Word[];
+  readonly draft: string;
+  /** The segment is over: nothing more will come of it, and `draft` is empty. */
+  readonly final: boolean;
+}
+
+/** One speaker's finished clause or sentence: the unit everything after recognition works on. */
+export interface Utterance extends Interval {
+  readonly id: UtteranceId;
+  readonly speaker: SpeakerId;
+  readonly language: Language;
+  readonly text: string;
+  readonly words: readonly Word[];
+}
+
+/** An utterance in the target language, over the same interval of the programme. */
+export interface Line extends Interval {
+  readonly utterance: UtteranceId;
+  readonly speaker: SpeakerId;
+  readonly language: Language;
+  readonly text: string;
+}
+
+/** Something a synthesizer says at an instant of its own output, counted from the line's first sample. */
+export interface SpeechMark {
+  readonly type: 'word' | 'phoneme';
+  /** Microseconds from the first sample of the line's speech. */
+  readonly offset: number;
+  /** The word as it stands in the line, or the phoneme in IPA. */
+  readonly text: string;
+}
+
+/**
+ * Speech for a line, chunk by chunk, not yet fitted to its interval.
+ *
+ * `chunk.start` counts from 0 at the line's first sample. The last chunk of a line has `last` and may be empty.
+ */
+export interface Speech {
+  readonly line: Line;
+  readonly chunk: AudioChunk;
+  readonly marks: readonly SpeechMark[];
+  readonly last: boolean;
+}
+
+/** Dubbed audio with its place in the programme, 48 kHz. */
+export interface Clip extends Overlay {
+  readonly utterance: UtteranceId;
+  readonly language: Language;
+  readonly fit: Fit;
+}
+
+/** What fitting did to a line. */
+export interface Fit {
+  /** The source's interval, microseconds. */
+  readonly slot: number;
+  /** The voice's own duration before fitting, microseconds. */
+  readonly natural: number;
+  /** Playing speed, 1 = the voice's own; always within 0.9–1.2. */
+  readonly speed: number;
+  /** How much of the following pause was used, microseconds. */
+  readonly borrowed: number;
+  /** How late after its source the clip starts because the previous one still spoke, microseconds. */
+  readonly shifted: number;
+  /** Words left to the caption because they did not fit. */
+  readonly trimmedWords: number;
+  readonly rung: 'natural' | 'borrowed' | 'slowed' | 'stretched' | 'trimmed';
+}
+
+/** A caption. Draft cues may be replaced by a later cue with the same id; others never change. */
+export interface Cue extends Interval {
+  readonly id: string;
+  readonly language: Language;
+  readonly speaker: SpeakerId;
+  readonly text: string;
+  readonly draft: boolean;
+}
+
+/** The face to drive and the speech to drive it with. */
+export interface Shot extends Interval {
+  readonly frame: Uint8Array;
+  readonly speech: Float32Array;
+}
+export interface Picture {
+  readonly start: MediaTime;
+  readonly frame: Uint8Array;
+}

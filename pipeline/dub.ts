@@ -1,0 +1,228 @@
+import { type Observable, Subject, Subscription } from 'rxjs';
+import { type AudioChunk, endOf } from '../media/audio.ts';
+import type { Clock } from '../media/clock.ts';
+import type { Stretcher } from '../media/stretch.ts';
+import { type ClockTime, type MediaTime, type SampleRate, type Span, seconds } from '../media/time.ts';
+import { SourceCaptions } from './captions.ts';
+import type { Clip, Cue, Hypothesis, Language, Utterance } from './domain.ts';
+import { type SharedStages, listen } from './ear.ts';
+import { Fault } from './fault.ts';
+import type { Fitting } from './fit.ts';
+import type { StageReport } from './health.ts';
+import { Ledger, type LineRecord, type Totals } from './ledger.ts';
+import type { Load } from './load.ts';
+import type { Mode } from './mode.ts';
+import { Pauses } from './pauses.ts';
+import type { Segmenting } from './segmenter.ts';
+import { type Closing, Utterances } from './utterances.ts';
+import { type LanguageStages, Voice } from './voice.ts';
+import { type FaultReport, type Pace, Wiring } from './wiring.ts';
+
+export interface DubOptions {
+  /** Spoken in the programme. */
+  readonly from: Language;
+  readonly clock: Clock;
+  readonly pace: Pace;
+  /** The last moment at which a clip starting at `t` still makes it. Heeded in `live` pace alone. */
+  readonly deadline?: (t: MediaTime) => ClockTime;
+  readonly stretcher: Stretcher;
+  /** Puts a clip in its place; `false` when it came too late. Clips that are refused do not come out. */
+  readonly place?: (clip: Clip) => boolean;
+  /** How often the session was started before: keeps utterance ids apart. */
+  readonly generation?: number;
+  readonly segmenting?: Partial<Segmenting>;
+  readonly closing?: Partial<Closing>;
+  readonly fitting?: Partial<Fitting>;
+  /** Doubling from 250 ms to 10 s, unless given. */
+  readonly retryAfter?: (fault: Fault, failures: number) => Span | undefined;
+  /** A stage that sits on an item for this long is started again; 10 s unless given. */
+  readonly stall?: Span;
+  /** To 48 kHz; media/resample.ts unless given. */
+  readonly resample?: (pcm: Float32Array, from: SampleRate) => Float32Array;
+}
+
+/** What one target language makes of the programme. Every stream may stay empty; none ever errors. */
+export interface LanguageDub {
+  readonly language: Language;
+  readonly clips$: Observable<Clip>;
+  /** Translated captions: a draft as soon as there is a text, final once it is known how long the voice takes. */
+  readonly cues$: Observable<Cue>;
+  readonly mode$: Observable<Mode>;
+}
+
+/** A programme being dubbed. All streams are hot: subscribe before `start`. None ever errors. */
+export interface Dubbing {
+  /** What is heard, as it becomes certain. */
+  readonly words$: Observable<Hypothesis>;
+  readonly utterances$: Observable<Utterance>;
+  /** Captions in the language of the programme. */
+  readonly cues$: Observable<Cue>;
+  /** Each line of each language once, when it is over. */
+  readonly lines$: Observable<LineRecord>;
+  readonly faults$: Observable<FaultReport>;
+  /** What the viewer can get at present: as good as the worst language, starting with how it is now. */
+  readonly mode$: Observable<Mode>;
+  readonly languages: readonly Language[];
+  readonly load: Load;
+  readonly totals: Totals;
+  /** Microseconds of audio nobody listened to because the VAD was missing or late. */
+  readonly unheard: number;
+  /** The smallest delay that the stages' algorithms allow. */
+  readonly lookahead: Span;
+  readonly stages: readonly StageReport[];
+  /** Resolves when the programme has ended and everything made of it has come out, or on `close`. */
+  readonly done: Promise<void>;
+  /** Dubs what is said from now on into one more language. */
+  addLanguage(language: Language, stages: LanguageStages): LanguageDub;
+  /** Ends a language's streams at once. */
+  removeLanguage(language: Language): void;
+  start(): void;
+  close(): void;
+}
+
+/**
+ * Dubs a programme.
+ *
+ * ```
+ * audio$ ─▶ enhancer ─▶ vad ─▶ gate ─▶ recognizer ─▶ utterances ─┬▶ translator ─▶ synthesizer ─▶ fitter ─▶ clips$   es
+ *      └─────(as it came)──────▶┘  └─▶ diarizer ───────▶┘        ├▶ translator ─▶ …                                 fr
+ *                                                                └▶ cues$
+ * ```
+ *
+ * Audio of any rate goes in as it comes; the buffers are borrowed. In `recorded` pace the feeder awaits
+ * `load.below(n)`, with n about 64, before each chunk: then nothing overflows and nothing expires.
+ */
+export function dub(audio$: Observable<AudioChunk>, shared: SharedStages, options: DubOptions): Dubbing {
+  const { clock, pace, from, generation = 0, closing = {}, stretcher, stall = seconds(10) } = options;
+  const { place = () => true, segmenting, fitting, resample } = options;
+  const deadline = pace === 'live' ? options.deadline : undefined;
+  const wiring = new Wiring(clock, pace, options.retryAfter);
+  const pauses = new Pauses();
+  const utterances = new Utterances({ language: from, generation, closing });
+  const captions = new SourceCaptions();
+  const voices = new Map<Language, Voice>();
+
+  const came$ = new Subject<AudioChunk>();
+  const words$ = new Subject<Hypothesis>();
+  const said$ = new Subject<Utterance>();
+  const cues$ = new Subject<Cue>();
+  const lines$ = new Subject<LineRecord>();
+  const ledger = new Ledger({
+    deadline,
+    onSettled: ({ record, line, clip }) => {
+      lines$.next(record);
+      if (line) voices.get(line.language)?.settle(line, clip);
+    },
+  });
+  const ear = listen(came$, shared, { wiring, ledger, pauses, stall, deadline, segmenting });
+  wiring.refresh();
+
+  const running = new Subscription();
+  let finish = () => {};
+  const done = new Promise<void>((resolve) => (finish = resolve));
+  // The programme and its words; then the languages.
+  let open = 2;
+  const check = () => {
+    if (open === 0 && [...voices.values()].every((voice) => voice.ended)) finish();
+  };
+  const over = () => {
+    open -= 1;
+    check();
+  };
+  came$.subscribe({ complete: over });
+  said$.subscribe({ complete: over });
+
+  const onWords = (words: Hypothesis) => {
+    pauses.heard(words);
+    const closed = utterances.push(words);
+    words$.next(words);
+    for (const cue of captions.push(words, closed, utterances.unfinished)) cues$.next(cue);
+    for (const utterance of closed) said$.next(utterance);
+  };
+  const onLastWord = () => {
+    const closed = utterances.end();
+    for (const cue of captions.end(closed)) cues$.next(cue);
+    for (const utterance of closed) said$.next(utterance);
+    pauses.end();
+    for (const subject of [said$, words$, cues$]) subject.complete();
+  };
+
+  return {
+    words$,
+    utterances$: said$,
+    cues$,
+    lines$,
+    faults$: wiring.faults$,
+    mode$: wiring.mode$(),
+    load: wiring.load,
+    done,
+    get languages() {
+      return [...voices.keys()];
+    },
+    get totals() {
+      return ledger.totals;
+    },
+    get unheard() {
+      return ear.gate.unheard;
+    },
+    get lookahead() {
+      const speaking = Math.max(0, ...[...voices.values()].map((voice) => voice.lookahead));
+      return (ear.lookahead + speaking) as Span;
+    },
+    get stages() {
+      return wiring.reports();
+    },
+    addLanguage(language, stages) {
+      if (voices.has(language)) throw new TypeError(`Cannot add language: ${language} is already there`);
+      const voice = new Voice(language, stages, {
+        wiring,
+        ledger,
+        pauses,
+        stall,
+        stretcher,
+        place,
+        deadline,
+        fitting,
+        resample,
+        onEnd: check,
+      });
+      voices.set(language, voice);
+      voice.speak(said$, stages);
+      const { clips$, cues$ } = voice;
+      return { language, clips$, cues$, mode$: wiring.mode$(language) };
+    },
+    removeLanguage(language) {
+      voices.get(language)?.close();
+      voices.delete(language);
+      ledger.drop(language);
+      wiring.forget(language);
+      check();
+    },
+    start() {
+      running.add(ear.turns$.subscribe((turn) => utterances.turn(turn)));
+      running.add(ear.words$.subscribe({ next: onWords, complete: onLastWord }));
+      running.add(
+        audio$.subscribe({
+          next: (chunk) => {
+            const now = clock.now();
+            ledger.arrived(endOf(chunk), now);
+            ledger.sweep(now);
+            came$.next(chunk);
+          },
+          error: (error) => {
+            wiring.faults$.next({ name: 'programme', fault: Fault.from('vad', error) });
+            came$.complete();
+          },
+          complete: () => came$.complete(),
+        }),
+      );
+    },
+    close() {
+      running.unsubscribe();
+      for (const voice of voices.values()) voice.close();
+      for (const subject of [came$, said$, words$, cues$, lines$]) subject.complete();
+      wiring.close();
+      finish();
+    },
+  };
+}

@@ -1,0 +1,82 @@
+import type { AudioChunk } from '../media/audio.ts';
+import type { Clock } from '../media/clock.ts';
+import type { SampleRate, Span } from '../media/time.ts';
+import type {
+  Activity,
+  Hypothesis,
+  Language,
+  Line,
+  Picture,
+  Shot,
+  Speech,
+  SpeechChunk,
+  Turn,
+  Utterance,
+} from './domain.ts';
+
+interface Common {
+  /** Algorithmic delay: how far output trails input when the model costs nothing. */
+  readonly lookahead: Span;
+}
+interface Listens {
+  /** The sample rate that `run` expects of its input. */
+  readonly rate: SampleRate;
+}
+interface Speaks {
+  readonly languages: readonly Language[] | 'any';
+}
+
+/** What each kind of stage eats, makes, and can say about itself. */
+export interface StageMap {
+  /** Same length out as in: audio `lookahead` later in the output than in the input is already compensated in `start`. */
+  enhancer: { in: AudioChunk; out: AudioChunk; caps: Common & Listens };
+  vad: { in: AudioChunk; out: Activity; caps: Common & Listens };
+  diarizer: {
+    in: SpeechChunk;
+    out: Turn;
+    caps: Common & Listens & { readonly maxSpeakers: number; readonly overlap: boolean };
+  };
+  recognizer: {
+    in: SpeechChunk;
+    out: Hypothesis;
+    caps: Common & Listens & Speaks & { readonly drafts: boolean; readonly wordTimes: boolean };
+  };
+  /** One line at most per utterance, in order; an utterance that cannot be translated costs a `rejected` fault. */
+  translator: {
+    in: Utterance;
+    out: Line;
+    caps: Common & { readonly from: readonly Language[] | 'any'; readonly to: readonly Language[] | 'any' };
+  };
+  synthesizer: {
+    in: Line;
+    out: Speech;
+    caps: Common &
+      Speaks & {
+        readonly streams: boolean;
+        readonly clonesVoice: boolean;
+        readonly marks: readonly ('word' | 'phoneme')[];
+        /** How many speakers can be told apart by their voice. */
+        readonly voices: number;
+      };
+  };
+  lipDriver: { in: Shot; out: Picture; caps: Common & { readonly needsFace: boolean } };
+}
+export type StageKind = keyof StageMap;
+
+export interface StageScope {
+  readonly signal: AbortSignal;
+  readonly clock: Clock;
+}
+
+/**
+ * A model behind one interface, whatever hosts it.
+ *
+ * `run` is one stream's worth of work: it ends when `input` ends or `signal` aborts, throws a `Fault` when it cannot
+ * go on, keeps at most `caps.lookahead` of input, and may be called again after any of these.
+ */
+export interface Stage<K extends StageKind = StageKind> {
+  readonly kind: K;
+  readonly engine: string;
+  readonly caps: StageMap[K]['caps'];
+  run(input: AsyncIterable<StageMap[K]['in']>, scope: StageScope): AsyncIterable<StageMap[K]['out']>;
+}

@@ -1,0 +1,208 @@
+import { EMPTY, type Observable, Subject, Subscription, ignoreElements, map, merge, share } from 'rxjs';
+import type { Stretcher } from '../media/stretch.ts';
+import { type ClockTime, type MediaTime, type SampleRate, type Span, earlier, ms } from '../media/time.ts';
+import { translated, voiced } from './captions.ts';
+import type { Clip, Cue, Language, Line, Utterance, UtteranceId } from './domain.ts';
+import type { Fitting } from './fit.ts';
+import { type Fitted, type Spoken, fitter, wholeLines } from './fitter.ts';
+import type { Vital } from './health.ts';
+import type { Ledger } from './ledger.ts';
+import type { Loss } from './load.ts';
+import type { Pauses } from './pauses.ts';
+import type { Stage } from './stage.ts';
+import type { Wiring } from './wiring.ts';
+
+/** What speaks one target language. Without a synthesizer there are captions, without a translator there is nothing. */
+export interface LanguageStages {
+  readonly translator?: Stage<'translator'>;
+  readonly synthesizer?: Stage<'synthesizer'>;
+}
+
+export interface VoiceOptions {
+  readonly wiring: Wiring;
+  readonly ledger: Ledger;
+  readonly pauses: Pauses;
+  readonly stall: Span;
+  readonly stretcher: Stretcher;
+  /** Puts a clip in its place; `false` when it came too late. */
+  readonly place: (clip: Clip) => boolean;
+  /** Left out when there is no hurry. */
+  readonly deadline?: ((t: MediaTime) => ClockTime) | undefined;
+  readonly fitting?: Partial<Fitting> | undefined;
+  readonly resample?: ((pcm: Float32Array, from: SampleRate) => Float32Array) | undefined;
+  /** All that was said has come out. */
+  readonly onEnd: () => void;
+}
+
+/** From a clip being fitted to its being in place. */
+const PLACING = ms(50);
+
+/** The half of the graph that speaks, in one language: from utterances to clips and captions. */
+export class Voice {
+  readonly language: Language;
+  readonly clips$ = new Subject<Clip>();
+  readonly cues$ = new Subject<Cue>();
+  /** How far the dub trails the words when models cost nothing. */
+  readonly lookahead: Span;
+  ended = false;
+  readonly #options: VoiceOptions;
+  readonly #running = new Subscription();
+  /** What still works here: a stage that was given up does not come back. */
+  readonly #able: { tell: boolean; speak: boolean };
+
+  constructor(language: Language, stages: LanguageStages, options: VoiceOptions) {
+    this.language = language;
+    this.#options = options;
+    this.#able = { tell: stages.translator !== undefined, speak: stages.synthesizer !== undefined };
+    this.lookahead = ((stages.translator?.caps.lookahead ?? 0) + (stages.synthesizer?.caps.lookahead ?? 0)) as Span;
+  }
+
+  /** Speaks what is said from now on. Both streams end with `said$`. */
+  speak(said$: Observable<Utterance>, { translator, synthesizer }: LanguageStages): void {
+    const { wiring, stretcher } = this.#options;
+    const { language } = this;
+    const telling = translator && wiring.vital(translator, language);
+    const speaking = synthesizer && wiring.vital(synthesizer, language);
+    const fitting = synthesizer && wiring.vital({ kind: 'synthesizer', engine: stretcher.name }, language, 'fit');
+
+    wiring.refresh();
+
+    const lines$ = telling ? said$.pipe(this.#told(translator, telling, [speaking, fitting]), share()) : EMPTY;
+    const spoken$ = speaking ? lines$.pipe(this.#spoken(synthesizer, speaking, [fitting]), share()) : EMPTY;
+    const fitted$ = fitting ? spoken$.pipe(this.#fitted(fitting), share()) : EMPTY;
+
+    // From the last to the first, so that nothing is said before everybody listens.
+    this.#running.add(
+      merge(fitted$, lines$, said$)
+        .pipe(ignoreElements())
+        .subscribe({ complete: () => this.#end() }),
+    );
+    this.#running.add(
+      fitted$.subscribe({
+        next: (fitted) => this.#onFitted(fitted, fitting),
+        complete: () => (this.#able.speak = false),
+      }),
+    );
+    this.#running.add(spoken$.subscribe(({ line }) => this.#onSpoken(line, speaking)));
+    this.#running.add(
+      lines$.subscribe({
+        next: (line) => this.#onLine(line, telling, speaking),
+        complete: () => (this.#able.tell = false),
+      }),
+    );
+    this.#running.add(said$.subscribe((utterance) => this.#onSaid(utterance, telling)));
+  }
+
+  /** A line of this language is over. */
+  settle(line: Line, clip: Clip | undefined): void {
+    this.cues$.next(voiced(translated(line), clip));
+  }
+
+  /** Stops at once; what is under way is lost. */
+  close(): void {
+    this.#running.unsubscribe();
+    this.cues$.complete();
+    this.clips$.complete();
+  }
+
+  #told(stage: Stage<'translator'>, vital: Vital, later: readonly (Vital | undefined)[]) {
+    const { wiring, stall } = this.#options;
+    const through = wiring.sentences(stage, vital, {
+      stall,
+      onServed: (span, now) => vital.service.add(span, now),
+      expires: ({ start }) => this.#due(start, [vital, ...later]),
+      onLost: ({ id }, why) => this.#onLost(id, why),
+    });
+    // A translator may name its language differently ("es" for "es-419"); here it has one name.
+    return (said$: Observable<Utterance>) =>
+      said$.pipe(
+        through,
+        map((line): Line => ({ ...line, language: this.language })),
+      );
+  }
+
+  #spoken(stage: Stage<'synthesizer'>, vital: Vital, later: readonly (Vital | undefined)[]) {
+    const { wiring, stall } = this.#options;
+    const through = wiring.sentences(stage, vital, {
+      stall,
+      onServed: (span, now) => vital.service.add(span, now),
+      expires: ({ start }) => this.#due(start, [vital, ...later]),
+      onLost: ({ utterance }, why) => this.#onLost(utterance, why),
+    });
+    return (lines$: Observable<Line>): Observable<Spoken> => lines$.pipe(through, wholeLines());
+  }
+
+  #fitted(vital: Vital) {
+    const { wiring, stretcher, pauses, deadline, fitting, resample } = this.#options;
+    const part = fitter({
+      stretcher,
+      pauses,
+      gauge: vital.gauge,
+      ...(deadline && { deadline }),
+      ...(fitting && { rules: fitting }),
+      ...(resample && { resample }),
+    });
+    return wiring.sentences(part, vital, {
+      expires: ({ line }) => this.#due(line.start, [vital]),
+      onLost: ({ line }, why) => this.#onLost(line.utterance, why),
+    });
+  }
+
+  /** When something for `t` must be under way at the latest, for it to pass through these stages and still be in time. */
+  #due(t: MediaTime, stages: readonly (Vital | undefined)[]): ClockTime {
+    const { deadline, wiring } = this.#options;
+    if (!deadline) return Number.POSITIVE_INFINITY as ClockTime;
+    const now = wiring.clock.now();
+    return earlier(
+      deadline(t),
+      stages.reduce((sum, vital) => sum + (vital?.usual(now) ?? 0), PLACING as number) as Span,
+    );
+  }
+
+  #onSaid(utterance: Utterance, telling: Vital | undefined): void {
+    const { ledger, wiring } = this.#options;
+    const now = wiring.clock.now();
+    telling?.watch.begin(utterance.id, now);
+    ledger.said(utterance, this.language, now);
+    if (!this.#able.tell) ledger.lost(this.language, utterance.id, 'refused');
+  }
+  #onLine(line: Line, telling: Vital | undefined, speaking: Vital | undefined): void {
+    const { ledger, wiring } = this.#options;
+    const now = wiring.clock.now();
+    telling?.watch.end(line.utterance, now);
+    speaking?.watch.begin(line.utterance, now);
+    // A line that was given up on the way has its caption at once.
+    if (!ledger.translated(line, now)) return this.settle(line, undefined);
+    this.cues$.next(translated(line));
+    if (!this.#able.speak) ledger.lost(this.language, line.utterance, 'refused');
+  }
+  #onSpoken(line: Line, speaking: Vital | undefined): void {
+    const { ledger, wiring } = this.#options;
+    const now = wiring.clock.now();
+    speaking?.watch.end(line.utterance, now);
+    ledger.synthesised(line, now);
+  }
+  #onFitted({ line, clip, took }: Fitted, fitting: Vital | undefined): void {
+    const { ledger, wiring, place } = this.#options;
+    const now = wiring.clock.now();
+    fitting?.watch.latency.add(took, now);
+    fitting?.service.add(took, now);
+    if (!clip) {
+      ledger.lost(this.language, line.utterance, 'refused');
+      return;
+    }
+    const accepted = place(clip);
+    ledger.placed(clip, accepted, wiring.clock.now());
+    if (accepted) this.clips$.next(clip);
+  }
+  #onLost(utterance: UtteranceId, why: Loss): void {
+    this.#options.ledger.lost(this.language, utterance, why === 'failed' ? 'refused' : 'expired');
+  }
+  #end(): void {
+    this.#options.ledger.end(this.language);
+    this.ended = true;
+    this.cues$.complete();
+    this.clips$.complete();
+    this.#options.onEnd();
+  }
+}
