@@ -1,0 +1,280 @@
+import { readFileSync, realpathSync } from 'node:fs';
+import { join } from 'node:path';
+import { fileURLToPath } from 'node:url';
+import { Command, CommanderError, InvalidArgumentError, Option } from 'commander';
+import { Scope } from '../media/scope.ts';
+import { root } from './root.ts';
+import { type DemoOptions, type DubOptions, type DubProgress, type ServeOptions, UsageError } from './commands.ts';
+
+/** What each command does. Every action ends when its scope closes, and answers the process's exit code. */
+export interface Actions {
+  serve(options: ServeOptions, scope: Scope): Promise<number>;
+  demo(options: DemoOptions, scope: Scope): Promise<number>;
+  dub(options: DubOptions, scope: Scope): Promise<number>;
+  doctor(options: { json: boolean; port?: number }): Promise<number>;
+  languages(options: { json: boolean }): Promise<number>;
+  engines(options: { json: boolean }): Promise<number>;
+}
+
+const FAILED = 1;
+const MISUSED = 2;
+/** A signal within this many milliseconds of the first is the same one, forwarded by npm as well as by the terminal. */
+const SAME_SIGNAL = 1_000;
+/** Milliseconds between the end of the command and leaving whatever handle is still open. */
+const LINGER = 3_000;
+
+const version = () => (JSON.parse(readFileSync(join(root, 'package.json'), 'utf8')) as { version: string }).version;
+
+function port(text: string): number {
+  const value = Number(text);
+  if (Number.isInteger(value) && value >= 0 && value <= 65_535) return value;
+  throw new InvalidArgumentError('Give a TCP port from 0 (any free one) to 65535.');
+}
+function positive(text: string): number {
+  const value = Number(text);
+  if (Number.isFinite(value) && value > 0) return value;
+  throw new InvalidArgumentError('Give a number of seconds above 0.');
+}
+/** `es,ca` and `--to es --to ca` alike. */
+function tags(text: string, before: readonly string[] | undefined): string[] {
+  const named = text.split(',').map((tag) => tag.trim());
+  for (const tag of named) {
+    try {
+      Intl.getCanonicalLocales(tag);
+      if (tag === '') throw new RangeError();
+    } catch {
+      throw new InvalidArgumentError(`'${tag}' is no language tag; see: livedub languages`);
+    }
+  }
+  return [...(before ?? []), ...named];
+}
+
+/** The command line's grammar. What the commands do comes in as `actions`; their exit code goes out through `exit`. */
+export function grammar(actions: Actions, scope: Scope, exit: (code: number) => void): Command {
+  const config = () => new Option('--config <file>', 'settings as JSON; see README.md, "Settings"');
+  const json = () => new Option('--json', 'for programs').default(false);
+  const program = new Command('livedub')
+    .description('Streaming dubbing gateway: live speech in, a dubbed stream out a few seconds later.')
+    .version(version(), '-V, --version')
+    .showHelpAfterError('(livedub --help shows what can be asked)')
+    .addHelpText(
+      'after',
+      `
+Examples:
+  livedub demo                                     see and hear the sample dubbed into Spanish
+  livedub demo --headless --seconds 60 --out demo.mp4
+  livedub serve --config livedub.json              the gateway, with its pages and its API
+  livedub dub talk.mp4 --to es --out talk.es.mp4   a recording, as fast as this machine can
+  livedub doctor                                   what is installed, what is missing, and the fix
+
+Exit codes: 0 done, 1 tried and failed, 2 asked wrongly.`,
+    );
+  program
+    .command('serve')
+    .description('run the gateway: API, WebRTC, viewer and publisher pages')
+    .addOption(config())
+    .option('--host <address>', 'address to listen on (default: 127.0.0.1)')
+    .option('--port <number>', 'TCP port, 0 for any free one (default: 8080)', port)
+    .addHelpText(
+      'after',
+      '\nExamples:\n  livedub serve\n  livedub serve --host 0.0.0.0 --port 443 --config livedub.json',
+    )
+    .action(async (options: ServeOptions) => exit(await actions.serve(options, scope)));
+  program
+    .command('demo')
+    .description('dub a sample programme, live; the page to watch it is printed and opened')
+    .addOption(config())
+    .option('--headless', 'no page: write what a viewer would receive to a file, with a report', false)
+    .option('--seconds <number>', 'stop after this long', positive)
+    .option('--out <file>', 'where --headless writes (default: demo.mp4)')
+    .option('--file <file>', 'play this instead of the sample')
+    .option('--to <languages>', 'languages to dub into, comma-separated (default: es)', tags)
+    .option('--port <number>', 'TCP port of the page', port)
+    .option('--no-open', 'do not open a browser')
+    .addHelpText(
+      'after',
+      '\nExamples:\n  livedub demo --to es\n  livedub demo --file my.mp4\n  livedub demo --headless --seconds 60 --out demo.mp4',
+    )
+    .action(async ({ to, ...options }: Omit<DemoOptions, 'to'> & { to?: string[] }) => {
+      if (options.out !== undefined && !options.headless) throw new UsageError('--out goes with --headless.');
+      exit(await actions.demo({ ...options, to: to ?? ['es'] }, scope));
+    });
+  program
+    .command('dub')
+    .description('dub a recording into a file, as fast as this machine can')
+    .argument('<file>', 'any container FFmpeg reads')
+    .addOption(config())
+    .requiredOption('--to <languages>', 'languages to dub into, comma-separated', tags)
+    .requiredOption('--out <file>', 'what to write: the picture, the original sound, one track per language')
+    .option('--from <language>', 'language spoken in it', 'en')
+    .addHelpText('after', '\nExample:\n  livedub dub talk.mp4 --to es --out talk.es.mp4')
+    .action(async (file: string, options: Omit<DubOptions, 'file'>) =>
+      exit(await actions.dub({ ...options, file }, scope)),
+    );
+  program
+    .command('doctor')
+    .description('check what is installed, what is missing, and the fix')
+    .addOption(json())
+    .option('--port <number>', 'the port the gateway will use', port)
+    .action(async (options: { json: boolean; port?: number }) => exit(await actions.doctor(options)));
+  program
+    .command('languages')
+    .description('list what can be dubbed into what')
+    .addOption(json())
+    .action(async (options: { json: boolean }) => exit(await actions.languages(options)));
+  program
+    .command('engines')
+    .description('list the engines of each stage')
+    .addOption(json())
+    .action(async (options: { json: boolean }) => exit(await actions.engines(options)));
+  return program;
+}
+
+/** How a dub is going, as one line. */
+export function progressLine({ fraction, speed }: DubProgress, elapsed: number, columns: number): string {
+  const left = fraction > 0 ? (elapsed * (1 - fraction)) / fraction : undefined;
+  const facts = `${(fraction * 100).toFixed(0).padStart(3)} %  ${speed.toFixed(1)}×  ${left === undefined ? '' : `${clockFace(left)} left`}`;
+  const room = Math.max(0, Math.min(40, columns - facts.length - 4));
+  return `${'█'.repeat(Math.round(room * fraction)).padEnd(room, '░')}  ${facts}`;
+}
+const clockFace = (seconds: number) =>
+  `${Math.floor(seconds / 60)}:${String(Math.floor(seconds % 60)).padStart(2, '0')}`;
+
+/** Rows as aligned columns; the last is not padded. */
+export function table(rows: readonly (readonly string[])[]): string {
+  const widths = rows.reduce<number[]>((most, row) => row.map((cell, i) => Math.max(most[i] ?? 0, cell.length)), []);
+  return rows
+    .map((row) =>
+      row
+        .map((cell, i) => cell.padEnd(widths[i] ?? 0))
+        .join('  ')
+        .trimEnd(),
+    )
+    .join('\n');
+}
+
+const print = (text: string) => void process.stdout.write(`${text}\n`);
+const closed = (scope: Scope) =>
+  new Promise<void>((done) =>
+    scope.signal.aborted ? done() : scope.signal.addEventListener('abort', () => done(), { once: true }),
+  );
+
+// Each command loads what it needs when it is asked for, so that `doctor` runs where the rest cannot.
+const ACTIONS: Actions = {
+  async serve({ config, ...http }, scope) {
+    const { loadConfig } = await import('./settings.ts');
+    const { serve } = await import('./serve.ts');
+    const gateway = await serve(loadConfig(config, process.env, { http }));
+    scope.defer(() => gateway.close());
+    print(`Livedub listens at ${gateway.url}  (Ctrl-C stops it)`);
+    await closed(scope);
+    return 0;
+  },
+  async demo(options, scope) {
+    const { demo } = await import('./demo.ts');
+    return demo(options, scope);
+  },
+  async dub(options, scope) {
+    const { dubFile } = await import('./dub-file.ts');
+    const start = performance.now();
+    const tty = process.stderr.isTTY;
+    let said = 0;
+    const summary = await dubFile(options, scope, (progress) => {
+      const elapsed = (performance.now() - start) / 1_000;
+      if (!tty && progress.fraction < 1 && elapsed - said < 10) return;
+      said = elapsed;
+      const line = progressLine(progress, elapsed, process.stderr.columns || 80);
+      process.stderr.write(tty ? `\r\x1b[2K${line}` : `${line}\n`);
+    });
+    if (tty) process.stderr.write('\n');
+    print(summary);
+    return 0;
+  },
+  async doctor({ json, port: wanted }) {
+    const { examine, healthy, report } = await import('./doctor.ts');
+    const checks = await examine(wanted === undefined ? {} : { port: wanted });
+    print(
+      json
+        ? JSON.stringify(checks, null, 2)
+        : report(checks, { colour: process.stdout.isTTY && !process.env['NO_COLOR'] }),
+    );
+    return healthy(checks) ? 0 : FAILED;
+  },
+  async languages({ json }) {
+    const { languageRows } = await import('../models/languages.ts');
+    const { installedModes } = await import('../models/apertium.ts');
+    const rows = languageRows(new Set(installedModes().keys()));
+    const cells = rows.map((row) => [
+      `${row.from} → ${row.to}`,
+      row.name,
+      row.english,
+      row.install.length === 0 ? 'ready' : `needs ${row.install.join(' ')}`,
+      row.note,
+    ]);
+    print(json ? JSON.stringify(rows, null, 2) : table([['tags', 'name', 'in English', 'state', 'note'], ...cells]));
+    return 0;
+  },
+  async engines({ json }) {
+    const { registry } = await import('../models/index.ts');
+    const cards = registry().list();
+    const cells = cards.map((card) => [
+      card.kind,
+      card.id,
+      card.missing.length === 0 ? 'ready' : `needs ${card.missing.join(' ')}`,
+      card.licence,
+      card.summary,
+    ]);
+    print(
+      json ? JSON.stringify(cards, null, 2) : table([['stage', 'engine', 'state', 'licence', 'what it is'], ...cells]),
+    );
+    return 0;
+  },
+};
+
+/** Whether the person who typed the command can put it right by typing another. */
+const askedWrongly = (thrown: unknown) =>
+  thrown instanceof Error && ['UsageError', 'ConfigError', 'NoRoute'].includes(thrown.name);
+
+/**
+ * Runs one command line and answers its exit code. SIGINT and SIGTERM close what it opened; a second one leaves at once.
+ *
+ * @param argv without `node` and the script
+ */
+export async function main(argv: readonly string[], actions: Actions = ACTIONS): Promise<number> {
+  const scope = new Scope('livedub');
+  let first = 0;
+  const stop = (signal: NodeJS.Signals) => {
+    if (first && performance.now() - first > SAME_SIGNAL) process.exit(signal === 'SIGINT' ? 130 : 143);
+    first ||= performance.now();
+    void scope.close().catch(() => {});
+  };
+  process.on('SIGINT', stop).on('SIGTERM', stop);
+  let code = 0;
+  try {
+    const program = grammar(actions, scope, (answered) => (code = answered));
+    for (const each of [program, ...program.commands]) each.exitOverride();
+    if (argv.length === 0) program.help({ error: true });
+    await program.parseAsync(argv, { from: 'user' });
+  } catch (thrown) {
+    if (thrown instanceof CommanderError) code = thrown.exitCode === 0 ? 0 : MISUSED;
+    else if (first === 0) {
+      // Node's own stack is for us: LIVEDUB_STACK shows it, a person gets the sentence.
+      const said = thrown instanceof Error ? thrown.message : String(thrown);
+      process.stderr.write(`livedub: ${said}\n`);
+      if (process.env['LIVEDUB_STACK'] && thrown instanceof Error) process.stderr.write(`${thrown.stack}\n`);
+      code = askedWrongly(thrown) ? MISUSED : FAILED;
+    }
+  } finally {
+    await scope.close().catch((thrown: unknown) => process.stderr.write(`livedub: ${String(thrown)}\n`));
+    process.off('SIGINT', stop).off('SIGTERM', stop);
+  }
+  return code;
+}
+
+/** `main` for a process of its own. */
+export async function run(): Promise<void> {
+  process.exitCode = await main(process.argv.slice(2));
+  setTimeout(() => process.exit(), LINGER).unref();
+}
+
+if (process.argv[1] && realpathSync(process.argv[1]) === fileURLToPath(import.meta.url)) await run();

@@ -1,0 +1,177 @@
+import { spawn } from 'node:child_process';
+import { writeFile } from 'node:fs/promises';
+import { basename, dirname, resolve } from 'node:path';
+import { setTimeout as sleep } from 'node:timers/promises';
+import { MonotonicClock } from '../media/clock.ts';
+import { RECORDABLE } from '../media/recording.ts';
+import type { Scope } from '../media/scope.ts';
+import { at } from '../media/time.ts';
+import { type DemoOptions, UsageError } from './commands.ts';
+import { SessionSpec } from './config.ts';
+import type { HostedSession } from './hosted-session.ts';
+import { Recorder } from './recorder.ts';
+import { type Report, Witness, reportText } from './report.ts';
+import { sampleProgramme } from './sample.ts';
+import { type Gateway, serve } from './serve.ts';
+import { loadConfig } from './settings.ts';
+
+/** Programme seconds that `--headless` records unless told otherwise. */
+const SECONDS = 60;
+/** How long a session may take until something is to be seen, seconds, beyond its delay. */
+const STARTING = 30;
+
+/**
+ * Plays a programme in a loop and dubs it live, for a browser or, headless, into a file with a report.
+ *
+ * @returns the exit code: 1 when nothing could be shown or, headless, when no line was dubbed
+ */
+export async function demo(options: DemoOptions, scope: Scope): Promise<number> {
+  const out = resolve(options.out ?? 'demo.mp4');
+  if (options.headless && !RECORDABLE.some((extension) => out.toLowerCase().endsWith(extension))) {
+    throw new UsageError(`--out must end in ${RECORDABLE.join(', ')}, received ${out}`);
+  }
+  const file = options.file === undefined ? await sample(scope) : resolve(options.file);
+  const gateway = await serve(
+    loadConfig(options.config, process.env, {
+      http: {
+        ...(options.headless ? { port: options.port ?? 0 } : options.port === undefined ? {} : { port: options.port }),
+      },
+      files: { roots: [dirname(file)] },
+      log: { level: 'warn' },
+    }),
+  );
+  scope.defer(() => gateway.close());
+  const spec = SessionSpec.parse({
+    name: options.file === undefined ? 'Demo' : basename(file),
+    source: { kind: 'file', path: file, loop: true },
+    to: options.to,
+  });
+  const session = await gateway.sessions.create(spec);
+  return options.headless
+    ? record(session, { ...options, out, programme: basename(file) }, scope)
+    : show(gateway, session, options, scope);
+}
+
+/** The sample programme; drawn and spoken on first use. */
+async function sample(scope: Scope): Promise<string> {
+  let said = -1;
+  const { path } = await sampleProgramme(scope.signal, (fraction) => {
+    const tenth = Math.floor(fraction * 10);
+    if (tenth > said) process.stderr.write(`Making the sample programme: ${(said = tenth) * 10} %\n`);
+  });
+  return path;
+}
+
+async function show(gateway: Gateway, session: HostedSession, options: DemoOptions, scope: Scope): Promise<number> {
+  const page = `${gateway.url}/watch/${session.id}`;
+  console.log(`\n  Watch and listen:  ${page}\n  All sessions:      ${gateway.url}/\n\n  Ctrl-C stops it.\n`);
+  if (options.open) openInBrowser(page);
+  const { signal } = scope;
+  const limit = options.seconds === undefined ? undefined : options.seconds * 1_000;
+  await (limit === undefined
+    ? new Promise<void>((stop) => signal.addEventListener('abort', () => stop(), { once: true }))
+    : sleep(limit, undefined, { signal }).catch(() => {}));
+  return 0;
+}
+
+/** Only where there is a desktop; whether it worked is no matter, the address was printed. */
+function openInBrowser(page: string): void {
+  const [command, desktop] =
+    process.platform === 'darwin'
+      ? ['open', true]
+      : ['xdg-open', Boolean(process.env['DISPLAY'] ?? process.env['WAYLAND_DISPLAY'])];
+  if (!desktop || !process.stdout.isTTY) return;
+  spawn(command, [page], { stdio: 'ignore', detached: true })
+    .on('error', () => {})
+    .unref();
+}
+
+interface Recorded extends DemoOptions {
+  readonly out: string;
+  readonly programme: string;
+}
+
+async function record(session: HostedSession, options: Recorded, scope: Scope): Promise<number> {
+  const { signal } = scope;
+  const wanted = options.seconds ?? SECONDS;
+  const { delay, underDub, from, to } = session.spec;
+  console.log(
+    `Dubbing ${options.programme} from ${from} to ${to.join(', ')}, ${delay} s late; recording ${wanted} s to ${options.out}`,
+  );
+  if (!(await becomesLive(session, delay + STARTING, signal))) {
+    if (!signal.aborted)
+      console.error(`Nothing came within ${delay + STARTING} s: ${session.view.reason ?? session.state}`);
+    return 1;
+  }
+  const witness = new Witness();
+  const recorder = await Recorder.open(
+    {
+      session,
+      tracks: session.tracks,
+      path: options.out,
+      clock: new MonotonicClock(),
+      onReceived: (packet) => witness.received(packet),
+      onAudio: (track, media, payload) => witness.audio(track, media, payload),
+    },
+    scope,
+  );
+  await progress(recorder, session, wanted, signal);
+  const origin = recorder.origin;
+  const seconds = recorder.recorded / 1e6;
+  const { pictures } = await recorder.close();
+  if (origin === undefined) {
+    console.error('Nothing was received.');
+    return 1;
+  }
+  // The dub of what was said last is decided by now: the programme runs `delay` ahead of the recording.
+  const report = witness.sum({
+    programme: options.programme,
+    from,
+    to,
+    delay,
+    underDub,
+    lines: session.archive.lines,
+    recorded: { file: options.out, seconds, pictures, packetsLost: recorder.lost },
+    span: { start: origin, end: at(origin + seconds * 1e6) },
+  });
+  witness.close();
+  await keep(report, options.out);
+  return report.lines.dubbed > 0 ? 0 : 1;
+}
+
+async function becomesLive(session: HostedSession, within: number, signal: AbortSignal): Promise<boolean> {
+  for (let waited = 0; waited < within && !signal.aborted && !session.over; waited += 0.1) {
+    if (session.state === 'live' && session.tracks.length > 0) return true;
+    await sleep(100, undefined, { signal }).catch(() => {});
+  }
+  return false;
+}
+
+async function progress(
+  recorder: Recorder,
+  session: HostedSession,
+  wanted: number,
+  signal: AbortSignal,
+): Promise<void> {
+  const tty = process.stderr.isTTY;
+  const patience = (wanted + session.spec.delay + STARTING) * 10;
+  let said = -1;
+  for (let tick = 0; tick < patience && !signal.aborted && recorder.recorded < wanted * 1e6; tick += 1) {
+    await sleep(100, undefined, { signal }).catch(() => {});
+    const done = Math.min(wanted, Math.floor(recorder.recorded / 1e6));
+    if (done === said || (!tty && done % 10 !== 0)) continue;
+    said = done;
+    const lines = session.archive.lines.filter((line) => line.dub !== null).length;
+    const bar = '█'.repeat(Math.round((done / wanted) * 30)).padEnd(30, '░');
+    process.stderr.write(
+      `${tty ? '\r\x1b[2K' : ''}${bar} ${done}/${wanted} s, ${lines} lines dubbed${tty ? '' : '\n'}`,
+    );
+  }
+  if (tty) process.stderr.write('\n');
+}
+
+async function keep(report: Report, out: string): Promise<void> {
+  const path = out.replace(/\.[^.]+$/, '.report.json');
+  await writeFile(path, `${JSON.stringify(report, null, 2)}\n`);
+  console.log(`\n${reportText(report, process.stdout.columns || 120)}\nreport          ${path}`);
+}

@@ -1,0 +1,416 @@
+import { createHash, timingSafeEqual } from 'node:crypto';
+import { existsSync } from 'node:fs';
+import type { Server } from 'node:http';
+import { join } from 'node:path';
+import fastifyStatic from '@fastify/static';
+import fastifySwagger from '@fastify/swagger';
+import fastify, { LogController, type FastifyError, type FastifyReply, type FastifyRequest } from 'fastify';
+import {
+  type ZodTypeProvider,
+  jsonSchemaTransform,
+  jsonSchemaTransformObject,
+  serializerCompiler,
+} from 'fastify-type-provider-zod';
+import { z } from 'zod';
+import type { Scope } from '../media/scope.ts';
+import type { EngineCard } from '../models/engine.ts';
+import { languagePairs } from './abilities.ts';
+import type { Config } from './config.ts';
+import type { HostedSession } from './hosted-session.ts';
+import type { Log } from './log.ts';
+import type { Metrics } from './metrics.ts';
+import { Refusal, invalid, refuse } from './refusal.ts';
+import type { SessionRegistry } from './registry.ts';
+import {
+  ApiErrorSchema,
+  EngineListSchema,
+  LanguageChangeSchema,
+  LanguageListSchema,
+  ReadySchema,
+  SessionListSchema,
+  SessionSchema,
+  SessionSpecSchema,
+  TranscriptSchema,
+} from './schemas.ts';
+import type { Sessions } from './sessions.ts';
+import type { Sfu } from './sfu.ts';
+import { captionsOf, textOf, transcriptOf } from './transcript.ts';
+
+export interface HttpOptions {
+  readonly config: Config;
+  readonly log: Log;
+  readonly sessions: Sessions;
+  readonly sfu: Sfu;
+  readonly registry: SessionRegistry;
+  readonly metrics: Metrics;
+  readonly engines: () => readonly EngineCard[];
+  /** Directory of the built pages; without them `/` says how to build them. */
+  readonly pages: string;
+}
+
+/** A session's description has some hundred bytes. */
+const MOST_BODY = 64 * 1024;
+/** The pages' file names hold a hash of what is in them, except FFmpeg's, which change with its version alone. */
+const FOR_EVER = 'public, max-age=31536000, immutable';
+const FOR_A_DAY = 'public, max-age=86400';
+
+/** Whether a bearer token is the configured one. Takes as long for a wrong one as for the right one. */
+export function tokenCheck(token: string | undefined): (given: string | undefined) => boolean {
+  if (token === undefined) return () => true;
+  const digest = (text: string) => createHash('sha256').update(text).digest();
+  const right = digest(token);
+  return (given) => given !== undefined && timingSafeEqual(digest(given), right);
+}
+
+/** The gateway's HTTP server: the API, the pages, the numbers. Listens until `scope` closes. */
+export async function openHttp(
+  options: HttpOptions,
+  scope: Scope,
+): Promise<{ readonly server: Server; readonly port: number }> {
+  const { config, log, sessions, sfu, registry, metrics } = options;
+  const app = fastify({
+    loggerInstance: log,
+    logController: new LogController({ disableRequestLogging: true }),
+    bodyLimit: MOST_BODY,
+    forceCloseConnections: true,
+    routerOptions: { maxParamLength: 100 },
+  }).withTypeProvider<ZodTypeProvider>();
+  scope.defer(() => app.close());
+  app.setValidatorCompiler<z.ZodType>(({ schema }) => (given: unknown) => {
+    const parsed = schema.safeParse(given);
+    return parsed.success ? { value: parsed.data } : { error: invalid(parsed.error.issues) };
+  });
+  app.setSerializerCompiler(serializerCompiler);
+  app.setErrorHandler(answerError);
+  app.addHook('onResponse', async (request, reply) => {
+    const route = request.routeOptions.url ?? 'none';
+    metrics.requests.took(route, request.method, reply.statusCode, reply.elapsedTime / 1_000);
+    const level = reply.statusCode >= 500 ? 'error' : route.startsWith('/v1') ? 'info' : 'debug';
+    request.log[level](
+      { method: request.method, url: request.url, status: reply.statusCode, ms: Math.round(reply.elapsedTime) },
+      'answered',
+    );
+  });
+  await app.register(fastifySwagger, {
+    openapi: {
+      openapi: '3.1.0',
+      info: {
+        title: 'Livedub',
+        version: '1',
+        description:
+          'Sessions that are dubbed while they are live. Media and captions come over WebRTC and the WebSocket at /v1/sessions/{id}/ws.',
+        license: { name: 'GPL-3.0-or-later', identifier: 'GPL-3.0-or-later' },
+      },
+      components: {
+        securitySchemes: {
+          token: { type: 'http', scheme: 'bearer', description: 'auth.token, when one is configured.' },
+        },
+      },
+    },
+    transform: jsonSchemaTransform,
+    transformObject: jsonSchemaTransformObject,
+  });
+
+  const permitted = tokenCheck(config.auth.token);
+  const guarded = {
+    onRequest: async (request: FastifyRequest) => {
+      const [, bearer] = /^Bearer (\S+)$/i.exec(request.headers.authorization ?? '') ?? [];
+      if (!permitted(bearer))
+        throw refuse(
+          'unauthorized',
+          'This needs the gateway’s token.',
+          'authorization',
+          'Send "Authorization: Bearer <auth.token>".',
+        );
+    },
+  };
+  const refusals = (...statuses: readonly number[]) =>
+    Object.fromEntries(statuses.map((status) => [status, ApiErrorSchema]));
+  const secured = config.auth.token === undefined ? {} : { security: [{ token: [] }] };
+  const Id = z.object({ id: z.string().describe('The session’s id.') });
+  const view = (session: HostedSession) => session.view;
+
+  await app.register(async (api) => {
+    const v1 = api.withTypeProvider<ZodTypeProvider>();
+
+    v1.post(
+      '/v1/sessions',
+      {
+        ...guarded,
+        schema: {
+          summary: 'Create a session',
+          tags: ['sessions'],
+          ...secured,
+          body: SessionSpecSchema,
+          response: { 201: SessionSchema, ...refusals(400, 401, 413, 422, 429) },
+        },
+      },
+      async (request, reply) => {
+        const session = await sessions.create(request.body);
+        return reply.code(201).header('location', `/v1/sessions/${session.id}`).send(session.view);
+      },
+    );
+    v1.get(
+      '/v1/sessions',
+      {
+        schema: {
+          summary: 'List the sessions',
+          tags: ['sessions'],
+          querystring: z.strictObject({
+            all: z.enum(['true', 'false']).default('false').describe('Those of other gateways too.'),
+          }),
+          response: { 200: SessionListSchema, ...refusals(400) },
+        },
+      },
+      async (request) => ({
+        sessions: sessions.list().map(view),
+        ...(request.query.all === 'true' ? { elsewhere: await registry.elsewhere() } : {}),
+      }),
+    );
+    v1.get(
+      '/v1/sessions/:id',
+      {
+        schema: {
+          summary: 'One session: state, delay, latency per stage, mode, drops',
+          tags: ['sessions'],
+          params: Id,
+          response: { 200: SessionSchema, ...refusals(404) },
+        },
+      },
+      async (request) => sessions.get(request.params.id).view,
+    );
+    v1.patch(
+      '/v1/sessions/:id',
+      {
+        ...guarded,
+        schema: {
+          summary: 'Change the languages of a session, while it is live too',
+          tags: ['sessions'],
+          ...secured,
+          params: Id,
+          body: LanguageChangeSchema,
+          response: { 200: SessionSchema, ...refusals(400, 401, 404, 409, 422) },
+        },
+      },
+      async (request) => {
+        const { id } = request.params;
+        const { to, add = [], remove = [] } = request.body;
+        const now = sessions.get(id).spec.to;
+        const wanted = to ?? [
+          ...now.filter((language) => !remove.includes(language)),
+          ...add.filter((language) => !now.includes(language)),
+        ];
+        if (wanted.length > 8)
+          throw refuse('invalid', 'A session is dubbed into at most 8 languages.', to ? 'to' : 'add', 'Remove some.');
+        return (await sessions.setLanguages(id, wanted)).view;
+      },
+    );
+    v1.delete(
+      '/v1/sessions/:id',
+      {
+        ...guarded,
+        schema: {
+          summary: 'End a session',
+          tags: ['sessions'],
+          ...secured,
+          params: Id,
+          response: { 204: z.undefined().describe('Ended.'), ...refusals(401, 404) },
+        },
+      },
+      async (request, reply) => {
+        await sessions.remove(request.params.id);
+        return reply.code(204).send();
+      },
+    );
+    v1.get(
+      '/v1/sessions/:id/captions/:file',
+      {
+        schema: {
+          summary: 'What was said so far, as WebVTT on media time',
+          tags: ['text'],
+          params: Id.extend({
+            file: z
+              .string()
+              .regex(/^[A-Za-z0-9-]{2,35}\.vtt$/, 'expected <language>.vtt')
+              .describe('<language>.vtt'),
+          }),
+          response: {
+            200: { description: 'WebVTT.', content: { 'text/vtt': { schema: z.string() } } },
+            ...refusals(400, 404),
+          },
+        },
+      },
+      async (request, reply) => {
+        const { id, file } = request.params;
+        return reply.type('text/vtt; charset=utf-8').send(captionsOf(sessions.get(id), file.slice(0, -'.vtt'.length)));
+      },
+    );
+    v1.get(
+      '/v1/sessions/:id/transcript',
+      {
+        schema: {
+          summary: 'Everything said so far, with its translations, fits and latencies',
+          tags: ['text'],
+          params: Id,
+          querystring: z.strictObject({
+            format: z.enum(['json', 'txt', 'vtt']).default('json'),
+            language: z
+              .string()
+              .min(2)
+              .max(35)
+              .optional()
+              .describe('For txt and vtt; the programme’s own unless told.'),
+          }),
+          response: {
+            200: {
+              description: 'The transcript.',
+              content: {
+                'application/json': { schema: TranscriptSchema },
+                'text/plain': { schema: z.string() },
+                'text/vtt': { schema: z.string() },
+              },
+            },
+            ...refusals(400, 404),
+          },
+        },
+      },
+      async (request, reply) => {
+        const session = sessions.get(request.params.id);
+        const { format, language = session.spec.from } = request.query;
+        if (format === 'vtt') return reply.type('text/vtt; charset=utf-8').send(captionsOf(session, language));
+        if (format === 'txt') return reply.type('text/plain; charset=utf-8').send(textOf(session, language));
+        return reply.type('application/json').send(transcriptOf(session));
+      },
+    );
+    v1.get(
+      '/v1/languages',
+      { schema: { summary: 'What can be dubbed into what', tags: ['engines'], response: { 200: LanguageListSchema } } },
+      async () => ({ languages: languagePairs(options.engines()).map((pair) => ({ ...pair })) }),
+    );
+    v1.get(
+      '/v1/engines',
+      {
+        schema: {
+          summary: 'The engines of every stage and their settings',
+          tags: ['engines'],
+          response: { 200: EngineListSchema },
+        },
+      },
+      async () => ({ engines: options.engines().map((card) => ({ ...card })) }),
+    );
+  });
+
+  app.get(
+    '/healthz',
+    {
+      schema: { summary: 'The process answers', tags: ['operation'], response: { 200: z.object({ ok: z.boolean() }) } },
+    },
+    async () => ({ ok: true }),
+  );
+  app.get(
+    '/readyz',
+    {
+      schema: {
+        summary: 'Sessions can be created',
+        tags: ['operation'],
+        response: { 200: ReadySchema, 503: ReadySchema },
+      },
+    },
+    async (_request, reply) => {
+      const workers = sfu.pids.length;
+      return reply.code(workers > 0 ? 200 : 503).send({ ready: workers > 0, workers, registry: registry.state });
+    },
+  );
+  app.get('/metrics', { schema: { hide: true } }, async (_request, reply) =>
+    reply.type(metrics.contentType).send(await metrics.text()),
+  );
+  app.get('/openapi.json', { schema: { hide: true } }, async (_request, reply) =>
+    reply.type('application/json').send(JSON.stringify(app.swagger())),
+  );
+
+  const built = existsSync(join(options.pages, 'index.html'));
+  if (built) {
+    await app.register(fastifyStatic, {
+      root: options.pages,
+      wildcard: true,
+      cacheControl: false,
+      setHeaders: (reply, path) => {
+        const kept = path.includes('/assets/') ? FOR_EVER : path.includes('/ffmpeg/') ? FOR_A_DAY : 'no-cache';
+        void reply.setHeader('cache-control', kept);
+      },
+    });
+  }
+  app.setNotFoundHandler(async (request, reply) => {
+    const [path = ''] = request.url.split('?');
+    const page = request.method === 'GET' && !path.startsWith('/v1/') && !/\.\w+$/.test(path);
+    if (!page)
+      throw refuse(
+        'not_found',
+        `There is nothing at ${request.method} ${path}.`,
+        null,
+        'See /openapi.json for what there is.',
+      );
+    // The pages' own router reads the path.
+    if (built) return reply.header('cache-control', 'no-cache').sendFile('index.html', { cacheControl: false });
+    return reply
+      .code(path === '/' ? 200 : 404)
+      .type('text/html; charset=utf-8')
+      .send(UNBUILT);
+  });
+
+  const { host, port } = config.http;
+  await app.listen({ host, port });
+  const address = app.server.address();
+  return { server: app.server, port: typeof address === 'object' && address !== null ? address.port : port };
+}
+
+/** Every error leaves as an ApiError. */
+function answerError(error: FastifyError, request: FastifyRequest, reply: FastifyReply): FastifyReply {
+  const refusal = refusalOf(error);
+  if (refusal.status >= 500) request.log.error({ err: error }, 'request failed');
+  // No schema belongs to every status a route may be refused with, so this is written as it is.
+  return reply
+    .code(refusal.status)
+    .type('application/json; charset=utf-8')
+    .serializer(JSON.stringify)
+    .send(refusal.error);
+}
+
+function refusalOf(error: FastifyError): Refusal {
+  if (error instanceof Refusal) return error;
+  switch (error.code) {
+    case 'FST_ERR_CTP_INVALID_JSON_BODY':
+    case 'FST_ERR_CTP_EMPTY_JSON_BODY':
+    case 'FST_ERR_CTP_INVALID_CONTENT_LENGTH':
+      return refuse('bad_json', 'The body is not JSON.', null, 'Send one JSON object.', error);
+    case 'FST_ERR_CTP_BODY_TOO_LARGE':
+      return refuse('too_large', `The body is larger than ${MOST_BODY} bytes.`, null, 'Send less.', error);
+    case 'FST_ERR_CTP_INVALID_MEDIA_TYPE':
+      return refuse(
+        'unsupported',
+        'The body is of a type this gateway does not read.',
+        'content-type',
+        'Send application/json.',
+        error,
+      );
+    default:
+  }
+  if (error instanceof SyntaxError)
+    return refuse('bad_json', 'The body is not JSON.', null, 'Send one JSON object.', error);
+  const { statusCode = 500 } = error;
+  if (statusCode >= 400 && statusCode < 500)
+    return refuse('invalid', 'The request is not one this gateway understands.', null, 'See /openapi.json.', error);
+  return refuse('internal', 'The gateway failed at this.', null, 'Try again; its log says more.', error);
+}
+
+const UNBUILT = `<!doctype html>
+<html lang="en">
+<meta charset="utf-8">
+<meta name="viewport" content="width=device-width">
+<title>Livedub</title>
+<style>body{font:1rem/1.5 system-ui;margin:3rem auto;max-width:40rem;padding:0 1rem}code{background:#8883;padding:.1em .3em}</style>
+<h1>The pages are not built yet</h1>
+<p>Run <code>npm run build</code> in the checkout and start the gateway again.</p>
+<p>The API is up: <a href="/openapi.json">/openapi.json</a>, <a href="/v1/sessions">/v1/sessions</a>.</p>
+</html>
+`;

@@ -1,0 +1,197 @@
+import { monitorEventLoopDelay } from 'node:perf_hooks';
+import { Counter, Gauge, Histogram, Registry, collectDefaultMetrics } from 'prom-client';
+import type { Scope } from '../media/scope.ts';
+import type { Sessions } from './sessions.ts';
+import type { Sfu } from './sfu.ts';
+
+/** What this gateway counts, one instrument per question. Labels are bounded: sessions by their limit, the rest by code. */
+export interface Metrics {
+  readonly contentType: string;
+  /** The Prometheus text format. */
+  text(): Promise<string>;
+  readonly requests: { took(route: string, method: string, status: number, seconds: number): void };
+  readonly signalling: {
+    opened(): void;
+    closed(code: number): void;
+    answered(method: string, outcome: 'ok' | 'refused'): void;
+    skipped(): void;
+  };
+}
+
+export function openMetrics(scope: Scope, subjects: { readonly sfu: Sfu; readonly sessions: Sessions }): Metrics {
+  const { sfu, sessions } = subjects;
+  const registry = new Registry();
+  const registers = [registry];
+  collectDefaultMetrics({ register: registry });
+  scope.defer(() => registry.clear());
+
+  const loop = monitorEventLoopDelay({ resolution: 10 });
+  loop.enable();
+  scope.defer(() => void loop.disable());
+  new Gauge({
+    name: 'event_loop_delay_seconds',
+    help: 'How late timers fire in the gateway since the last scrape.',
+    labelNames: ['quantile'],
+    registers,
+    collect() {
+      for (const quantile of [50, 95, 99])
+        this.set({ quantile: String(quantile / 100) }, loop.percentile(quantile) / 1e9 || 0);
+      loop.reset();
+    },
+  });
+
+  /** Values that are read when asked for, one label set per session. */
+  const perSession = <L extends string>(
+    Instrument: typeof Gauge | typeof Counter,
+    name: string,
+    help: string,
+    labels: readonly L[],
+    read: (
+      session: ReturnType<Sessions['list']>[number],
+      say: (labels: Record<L, string>, value: number) => void,
+    ) => void,
+  ) =>
+    new Instrument({
+      name,
+      help,
+      labelNames: ['session', ...labels],
+      registers,
+      collect(this: Gauge | Counter) {
+        this.reset();
+        for (const session of sessions.list()) {
+          if (session.over) continue;
+          read(session, (more, value) => this.inc({ session: session.id, ...more }, value));
+        }
+      },
+    });
+
+  new Gauge({
+    name: 'sessions',
+    help: 'Sessions of this gateway by state.',
+    labelNames: ['state'],
+    registers,
+    collect() {
+      this.reset();
+      for (const { state } of sessions.list()) this.inc({ state });
+    },
+  });
+  perSession(Gauge, 'viewers', 'Viewers joined.', [], (session, say) => say({}, session.viewers));
+  perSession(Counter, 'session_restarts_total', 'Session processes that had to be replaced.', [], (session, say) =>
+    say({}, session.restarts),
+  );
+  perSession(
+    Gauge,
+    'stage_latency_seconds',
+    'Time a stage takes for an item, over the last minute.',
+    ['stage', 'quantile'],
+    ({ stats }, say) => {
+      for (const { kind: stage, latency } of stats?.stages ?? []) {
+        if (latency.p50 !== null) say({ stage, quantile: '0.5' }, latency.p50 / 1_000);
+        if (latency.p95 !== null) say({ stage, quantile: '0.95' }, latency.p95 / 1_000);
+      }
+    },
+  );
+  perSession(Counter, 'stage_faults_total', 'Faults of a stage.', ['stage'], ({ stats }, say) => {
+    for (const { kind: stage, faults } of stats?.stages ?? []) say({ stage }, faults);
+  });
+  perSession(Counter, 'mailbox_dropped_total', 'Items a full queue lost.', ['stage'], ({ stats }, say) => {
+    for (const [stage, count] of Object.entries(stats?.drops ?? {})) say({ stage }, count);
+  });
+  perSession(
+    Counter,
+    'clips_late_total',
+    'Dubbed lines that came after their place was played.',
+    [],
+    ({ stats }, say) => say({}, stats?.lines.late ?? 0),
+  );
+  perSession(Counter, 'lines_total', 'Lines by what became of them.', ['outcome'], ({ stats }, say) => {
+    for (const [outcome, count] of Object.entries(stats?.lines ?? {})) say({ outcome }, count);
+  });
+  perSession(Gauge, 'session_cpu', 'Cores the session process keeps busy.', [], ({ stats }, say) =>
+    say({}, stats?.process.cpu ?? 0),
+  );
+  perSession(Gauge, 'session_resident_bytes', 'Memory of the session process.', [], ({ stats }, say) =>
+    say({}, (stats?.process.rssMiB ?? 0) * 1024 * 1024),
+  );
+  perSession(Counter, 'relay_packets_total', 'Datagrams of the publisher.', [], ({ relay }, say) =>
+    say({}, relay?.counts.packets ?? 0),
+  );
+  perSession(Counter, 'relay_bytes_total', 'Bytes of the publisher.', [], ({ relay }, say) =>
+    say({}, relay?.counts.bytes ?? 0),
+  );
+  perSession(
+    Counter,
+    'relay_dropped_total',
+    'Datagrams that never reached the session process, by why.',
+    ['reason'],
+    ({ relay }, say) => {
+      if (!relay) return;
+      const { dropped, strangers, failed } = relay.counts;
+      say({ reason: 'expired' }, dropped);
+      say({ reason: 'stranger' }, strangers);
+      say({ reason: 'refused' }, failed);
+    },
+  );
+  perSession(Gauge, 'relay_kept_bytes', 'Bytes kept for a successor of the session process.', [], ({ relay }, say) =>
+    say({}, relay?.kept.bytes ?? 0),
+  );
+
+  new Gauge({
+    name: 'sfu_workers',
+    help: 'mediasoup workers that run.',
+    registers,
+    collect() {
+      this.set(sfu.pids.length);
+    },
+  });
+  new Counter({
+    name: 'sfu_worker_deaths_total',
+    help: 'mediasoup workers that died.',
+    registers,
+    collect() {
+      this.reset();
+      this.inc(sfu.deaths);
+    },
+  });
+
+  const requests = new Histogram({
+    name: 'http_request_duration_seconds',
+    help: 'Time to answer.',
+    labelNames: ['route', 'method', 'status'],
+    buckets: [0.005, 0.02, 0.1, 0.5, 2, 10],
+    registers,
+  });
+  const sockets = new Gauge({ name: 'signalling_sockets', help: 'Open sockets.', registers });
+  const closes = new Counter({
+    name: 'signalling_closed_total',
+    help: 'Sockets closed, by close code.',
+    labelNames: ['code'],
+    registers,
+  });
+  const answers = new Counter({
+    name: 'signalling_requests_total',
+    help: 'Requests over sockets.',
+    labelNames: ['method', 'outcome'],
+    registers,
+  });
+  const skips = new Counter({
+    name: 'signalling_skipped_total',
+    help: 'Events not sent to a socket that was behind.',
+    registers,
+  });
+
+  return {
+    contentType: registry.contentType,
+    text: () => registry.metrics(),
+    requests: { took: (route, method, status, seconds) => requests.observe({ route, method, status }, seconds) },
+    signalling: {
+      opened: () => sockets.inc(),
+      closed(code) {
+        sockets.dec();
+        closes.inc({ code });
+      },
+      answered: (method, outcome) => answers.inc({ method, outcome }),
+      skipped: () => skips.inc(),
+    },
+  };
+}

@@ -1,0 +1,42 @@
+import { randomInt } from 'node:crypto';
+import type { TrackId } from './protocol.ts';
+import type { OutputTrack } from './session/ipc.ts';
+
+/** Payload types on the way from the session process to the SFU, which gives viewers its own. */
+const OPUS = 111;
+const VIDEO = 96;
+
+/** RFC 3550 §5.1: SSRCs and the first time stamp are random. Not 0, which mediasoup takes for none. */
+const random32 = () => randomInt(1, 2 ** 32);
+
+/** The sound of the original, or of one dub. */
+export const audioTrack = (id: TrackId, language: string): OutputTrack => ({
+  id,
+  kind: 'audio',
+  language,
+  ssrc: random32(),
+  payloadType: OPUS,
+  mimeType: 'audio/opus',
+  clockRate: 48_000,
+  channels: 2, // RFC 7587 §7: always 2 in signalling, whatever is inside.
+  parameters: { useinbandfec: 1, minptime: 10 },
+  rtpBase: random32(),
+});
+/** The picture. The codec is a placeholder until the process says what it sends. */
+export const videoTrack = (): OutputTrack => ({
+  id: 'video',
+  kind: 'video',
+  language: null,
+  ssrc: random32(),
+  payloadType: VIDEO,
+  mimeType: 'video/VP8',
+  clockRate: 90_000,
+  channels: 1,
+  parameters: {},
+  rtpBase: random32(),
+});
+
+/** Whether viewers of one can go on with the other. */
+export const sameCodec = (a: OutputTrack, b: OutputTrack): boolean => codecOf(a) === codecOf(b);
+const codecOf = ({ mimeType, payloadType, clockRate, parameters }: OutputTrack) =>
+  JSON.stringify([mimeType, payloadType, clockRate, parameters]);

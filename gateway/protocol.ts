@@ -1,0 +1,199 @@
+/**
+ * What travels between a page and the gateway over the signalling WebSocket, as plain types.
+ *
+ * The page imports this file and nothing else of ours, so it imports nothing at run time. The gateway checks what
+ * arrives with zod (`gateway/signalling.ts`); a message that does not fit is answered with an {@link ApiError}, a
+ * message that is no JSON closes the socket with code 1007 and a reason.
+ *
+ * One socket per page: `GET /v1/sessions/{id}/ws`. The page sends {@link Request}s and gets one {@link Response} each,
+ * matched by `id`; the gateway sends {@link Event}s whenever it likes.
+ */
+
+/** BCP 47. */
+export type LanguageTag = string;
+
+/** What a viewer can receive. `original` and `video` carry the programme itself, `dub:es` the Spanish dub. */
+export type TrackId = 'original' | 'video' | `dub:${LanguageTag}`;
+
+/** One delayed track of the session, the same for every viewer. */
+export interface TrackView {
+  readonly id: TrackId;
+  readonly kind: 'audio' | 'video';
+  readonly language: LanguageTag | null;
+  /** BCP 47 tag's own name, e.g. `español`; `null` for video. */
+  readonly label: string | null;
+  /** RTP time stamp of media time 0 and ticks per second: media µs = (rtp − base mod 2³²) · 1e6 / rate. */
+  readonly rtp: { readonly base: number; readonly rate: number };
+}
+
+/** What the viewer gets right now. Every combination is watchable; none is "nothing". */
+export interface ModeView {
+  readonly audio: 'dubbed' | 'original';
+  readonly video: 'driven' | 'original' | 'none';
+  readonly text: 'translated' | 'transcribed' | 'none';
+}
+
+/** `waiting`: no publisher yet. `restarting`: the session process is being replaced. `ended`: nothing more will come. */
+export type SessionState = 'starting' | 'waiting' | 'live' | 'restarting' | 'ended' | 'failed';
+
+export interface StageView {
+  readonly kind: string;
+  readonly engine: string;
+  readonly state: 'up' | 'down';
+  /** Milliseconds, over the last minute. */
+  readonly latency: { readonly p50: number | null; readonly p95: number | null; readonly count: number };
+  readonly dropped: number;
+  readonly faults: number;
+}
+
+export interface StatsView {
+  /** Seconds the programme is late: as configured, as it is now, and the least the stages' lookahead allows. */
+  readonly delay: { readonly configured: number; readonly measured: number | null; readonly lookahead: number };
+  readonly mode: ModeView;
+  readonly stages: readonly StageView[];
+  readonly lines: {
+    readonly dubbed: number;
+    readonly captionOnly: number;
+    readonly late: number;
+    readonly trimmed: number;
+  };
+  readonly drops: Readonly<Record<string, number>>;
+  readonly viewers: number;
+  /** Of the session process. */
+  readonly process: {
+    readonly cpu: number;
+    readonly rssMiB: number;
+    readonly restarts: number;
+    readonly uptime: number;
+  };
+}
+
+export interface SessionView {
+  readonly id: string;
+  readonly name: string;
+  readonly state: SessionState;
+  /** A sentence for a person when `state` is `failed` or `restarting`. */
+  readonly reason: string | null;
+  readonly source:
+    { readonly kind: 'webrtc' } | { readonly kind: 'file'; readonly path: string; readonly loop: boolean };
+  readonly from: LanguageTag;
+  readonly to: readonly LanguageTag[];
+  readonly createdAt: string;
+  readonly tracks: readonly TrackView[];
+  readonly stats: StatsView | null;
+}
+
+/** A caption with its place in the programme (media µs). A later cue with the same `id` and language replaces a draft. */
+export interface CueView {
+  readonly id: string;
+  readonly language: LanguageTag;
+  readonly speaker: string;
+  readonly start: number;
+  readonly end: number;
+  readonly text: string;
+  readonly draft: boolean;
+}
+
+/** The dub speaks during this interval of the programme (media µs); elsewhere the original is heard in the dub's track. */
+export interface ClipView {
+  readonly utterance: string;
+  readonly language: LanguageTag;
+  readonly start: number;
+  readonly end: number;
+}
+
+/** Every refusal, over HTTP and over the socket alike. */
+export interface ApiError {
+  /** For programs: `bad_json`, `invalid`, `not_found`, `conflict`, `unauthorized`, `unsupported`, `limit`, `unavailable`, `internal`. */
+  readonly code: string;
+  /** What is wrong, naming the field. */
+  readonly message: string;
+  /** The offending field, dotted, or `null`. */
+  readonly field: string | null;
+  /** What to do about it. */
+  readonly fix: string | null;
+}
+
+// mediasoup's own structures pass through untouched; mediasoup-client and mediasoup check them.
+type Opaque = Readonly<Record<string, unknown>>;
+
+/** Method → what the page sends and what it gets back. */
+export interface Methods {
+  /** First message on every socket. A second publisher is refused with `conflict`. */
+  join: {
+    in: { readonly role: 'viewer' | 'publisher'; readonly token?: string };
+    out: {
+      readonly session: SessionView;
+      readonly routerRtpCapabilities: Opaque;
+      /** Captions of the last minutes, so that a late joiner can read back. */
+      readonly cues: readonly CueView[];
+    };
+  };
+  createTransport: {
+    in: { readonly direction: 'send' | 'recv' };
+    out: {
+      readonly id: string;
+      readonly iceParameters: Opaque;
+      readonly iceCandidates: readonly Opaque[];
+      readonly dtlsParameters: Opaque;
+      readonly iceServers: readonly Opaque[];
+    };
+  };
+  connectTransport: {
+    in: { readonly transportId: string; readonly dtlsParameters: Opaque };
+    out: Record<string, never>;
+  };
+  restartIce: { in: { readonly transportId: string }; out: { readonly iceParameters: Opaque } };
+  /** Publishers only. */
+  produce: {
+    in: { readonly transportId: string; readonly kind: 'audio' | 'video'; readonly rtpParameters: Opaque };
+    out: { readonly producerId: string };
+  };
+  closeProducer: { in: { readonly producerId: string }; out: Record<string, never> };
+  /** Viewers only. Comes back paused: `resume` it once the page is ready. */
+  consume: {
+    in: { readonly transportId: string; readonly trackId: TrackId; readonly rtpCapabilities: Opaque };
+    out: {
+      readonly consumerId: string;
+      readonly producerId: string;
+      readonly trackId: TrackId;
+      readonly kind: 'audio' | 'video';
+      readonly rtpParameters: Opaque;
+    };
+  };
+  pause: { in: { readonly consumerId: string }; out: Record<string, never> };
+  resume: { in: { readonly consumerId: string }; out: Record<string, never> };
+}
+export type Method = keyof Methods;
+
+export type Request = {
+  [M in Method]: { readonly id: number; readonly method: M; readonly data: Methods[M]['in'] };
+}[Method];
+export type Response =
+  | { readonly id: number; readonly ok: true; readonly data: Methods[Method]['out'] }
+  | { readonly id: number; readonly ok: false; readonly error: ApiError };
+
+/** Event name → payload. `tracks` says the whole list again after a language came or went. */
+export interface Events {
+  state: { readonly state: SessionState; readonly reason: string | null };
+  tracks: readonly TrackView[];
+  /** A consumer whose track is gone, or whose worker died: drop it, and consume the track again if it is still listed. */
+  consumerClosed: { readonly consumerId: string; readonly trackId: TrackId };
+  /** The router is gone (a mediasoup worker died): drop transports and device, `join` again on the same socket. */
+  rejoin: { readonly reason: string };
+  cue: CueView;
+  clip: ClipView;
+  mode: ModeView;
+  stats: StatsView;
+}
+export type Event = { [E in keyof Events]: { readonly event: E; readonly data: Events[E] } }[keyof Events];
+
+/** Why the gateway closes a socket. Codes 1007/1008/1011 as in RFC 6455, 4xxx ours. */
+export const CLOSE = {
+  badMessage: 1007,
+  policy: 1008,
+  internal: 1011,
+  sessionEnded: 4000,
+  notFound: 4004,
+  tooSlow: 4008,
+} as const;

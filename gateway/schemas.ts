@@ -1,0 +1,183 @@
+import { z } from 'zod';
+import { SessionSpec } from './config.ts';
+import type { ApiError, CueView, SessionView, StatsView, TrackView } from './protocol.ts';
+import type { LineRecord } from './session/ipc.ts';
+
+/** What the HTTP API says, as schemas: checked against the types, and the source of /openapi.json. */
+
+const LanguageTag = z.string().min(2).max(35).describe('BCP 47.');
+
+export const ApiErrorSchema: z.ZodType<ApiError> = z
+  .object({
+    code: z
+      .string()
+      .describe(
+        'For programs: bad_json, invalid, unauthorized, not_found, conflict, too_large, unsupported, limit, internal, unavailable.',
+      ),
+    message: z.string().describe('What is wrong, naming the field.'),
+    field: z.string().nullable().describe('The offending field, dotted.'),
+    fix: z.string().nullable().describe('What to do about it.'),
+  })
+  .meta({ id: 'ApiError' });
+
+const Track: z.ZodType<TrackView> = z
+  .object({
+    id: z
+      .custom<TrackView['id']>((id) => typeof id === 'string')
+      .meta({ type: 'string', description: 'original, video, or dub:<language>.' }),
+    kind: z.enum(['audio', 'video']),
+    language: z.string().nullable(),
+    label: z.string().nullable(),
+    rtp: z.object({ base: z.number(), rate: z.number() }),
+  })
+  .meta({ id: 'Track' });
+
+const Stats: z.ZodType<StatsView> = z
+  .object({
+    delay: z
+      .object({ configured: z.number(), measured: z.number().nullable(), lookahead: z.number() })
+      .describe('Seconds.'),
+    mode: z.object({
+      audio: z.enum(['dubbed', 'original']),
+      video: z.enum(['driven', 'original', 'none']),
+      text: z.enum(['translated', 'transcribed', 'none']),
+    }),
+    stages: z.array(
+      z.object({
+        kind: z.string(),
+        engine: z.string(),
+        state: z.enum(['up', 'down']),
+        latency: z
+          .object({ p50: z.number().nullable(), p95: z.number().nullable(), count: z.number() })
+          .describe('Milliseconds, over the last minute.'),
+        dropped: z.number(),
+        faults: z.number(),
+      }),
+    ),
+    lines: z.object({ dubbed: z.number(), captionOnly: z.number(), late: z.number(), trimmed: z.number() }),
+    drops: z.record(z.string(), z.number()),
+    viewers: z.number(),
+    process: z.object({ cpu: z.number(), rssMiB: z.number(), restarts: z.number(), uptime: z.number() }),
+  })
+  .meta({ id: 'Stats' });
+
+export const SessionSchema: z.ZodType<SessionView> = z
+  .object({
+    id: z.string(),
+    name: z.string(),
+    state: z.enum(['starting', 'waiting', 'live', 'restarting', 'ended', 'failed']),
+    reason: z.string().nullable(),
+    source: z.discriminatedUnion('kind', [
+      z.object({ kind: z.literal('webrtc') }),
+      z.object({ kind: z.literal('file'), path: z.string(), loop: z.boolean() }),
+    ]),
+    from: z.string(),
+    to: z.array(z.string()),
+    createdAt: z.string(),
+    tracks: z.array(Track),
+    stats: Stats.nullable(),
+  })
+  .meta({ id: 'Session' });
+
+export const SessionListSchema = z
+  .object({
+    sessions: z.array(SessionSchema).describe('Of this gateway, newest first.'),
+    elsewhere: z
+      .array(z.object({ gateway: z.string(), url: z.string(), session: SessionSchema }))
+      .optional()
+      .describe('With all=true: of the other gateways that share the registry.'),
+  })
+  .meta({ id: 'SessionList' });
+
+export const SessionSpecSchema = SessionSpec.meta({ id: 'SessionSpec' });
+
+export const LanguageChangeSchema = z
+  .strictObject({
+    to: z.array(LanguageTag).max(8).optional().describe('The whole list.'),
+    add: z.array(LanguageTag).max(8).optional(),
+    remove: z.array(LanguageTag).max(8).optional(),
+  })
+  .refine((change) => change.to !== undefined || change.add !== undefined || change.remove !== undefined, {
+    error: 'say "to", or "add" and "remove"',
+  })
+  .refine((change) => change.to === undefined || (change.add === undefined && change.remove === undefined), {
+    error: '"to" is the whole list; it does not go with "add" and "remove"',
+    path: ['to'],
+  })
+  .meta({ id: 'LanguageChange' });
+
+const Cue: z.ZodType<CueView> = z
+  .object({
+    id: z.string(),
+    language: z.string(),
+    speaker: z.string(),
+    start: z.number().describe('Media time, µs.'),
+    end: z.number().describe('Media time, µs.'),
+    text: z.string(),
+    draft: z.boolean(),
+  })
+  .meta({ id: 'Cue' });
+
+const Line: z.ZodType<LineRecord> = z
+  .object({
+    utterance: z.string(),
+    language: z.string(),
+    speaker: z.string(),
+    source: z.string(),
+    text: z.string(),
+    start: z.number(),
+    end: z.number(),
+    dub: z.object({ start: z.number(), end: z.number() }).nullable(),
+    outcome: z.enum(['dubbed', 'trimmed', 'late', 'expired', 'refused']),
+    speed: z.number().nullable(),
+    rung: z.string().nullable(),
+    trimmedWords: z.number(),
+    after: z.object({
+      recognised: z.number(),
+      translated: z.number().nullable(),
+      synthesised: z.number().nullable(),
+      placed: z.number().nullable(),
+    }),
+    slack: z.number().nullable(),
+  })
+  .meta({ id: 'Line' });
+
+export const TranscriptSchema = z
+  .object({
+    session: z.string(),
+    name: z.string(),
+    from: z.string(),
+    to: z.array(z.string()),
+    cues: z.record(z.string(), z.array(Cue)).describe('By language: what was said, and what was made of it.'),
+    lines: z.array(Line).describe('Every line with its fit and its latencies; times in µs.'),
+    forgotten: z.number().describe('Cues and lines that were too old to keep.'),
+  })
+  .meta({ id: 'Transcript' });
+
+export const LanguageListSchema = z
+  .object({
+    languages: z.array(
+      z.object({
+        from: z.string(),
+        to: z.string(),
+        name: z.string().describe('In itself.'),
+        english: z.string(),
+        missing: z.array(z.string()).readonly().describe('What to install first.'),
+      }),
+    ),
+  })
+  .meta({ id: 'LanguageList' });
+
+export const EngineListSchema = z
+  .object({ engines: z.array(z.record(z.string(), z.unknown())) })
+  .meta({ id: 'EngineList' });
+
+export const ReadySchema = z
+  .object({
+    ready: z.boolean(),
+    workers: z.number().describe('mediasoup workers that run.'),
+    registry: z
+      .enum(['memory', 'up', 'down'])
+      .describe('memory: this gateway alone; down: Redis is configured and away, so this gateway alone for now.'),
+  })
+  .meta({ id: 'Ready' });

@@ -1,0 +1,106 @@
+import type { Scope } from '../../media/scope.ts';
+import { ms } from '../../media/time.ts';
+import type { EngineRegistry, Wanted } from '../../models/engine.ts';
+import type { Language } from '../../pipeline/domain.ts';
+import type { SharedStages } from '../../pipeline/ear.ts';
+import { Fault } from '../../pipeline/fault.ts';
+import type { Stage, StageKind, StageMap } from '../../pipeline/stage.ts';
+import type { LanguageStages } from '../../pipeline/voice.ts';
+import type { SessionSpec } from '../config.ts';
+
+type Dubbing = Exclude<StageKind, 'lipDriver'>;
+
+/** What is taken for granted of an engine that is not there yet: nothing. */
+const UNKNOWN: { readonly [K in Dubbing]: StageMap[K]['caps'] } = {
+  enhancer: { lookahead: ms(0), rate: 48_000 },
+  vad: { lookahead: ms(0), rate: 16_000 },
+  diarizer: { lookahead: ms(0), rate: 16_000, maxSpeakers: 1, overlap: false },
+  recognizer: { lookahead: ms(0), rate: 16_000, languages: 'any', drafts: false, wordTimes: false },
+  translator: { lookahead: ms(0), from: 'any', to: 'any' },
+  synthesizer: { lookahead: ms(0), languages: 'any', streams: false, clonesVoice: false, marks: [], voices: 1 },
+};
+
+/**
+ * The engines of one session: those its spec names, else the registry's choice for its languages.
+ *
+ * An engine that does not load is no reason to stop: its stage is down, which the viewer sees as a smaller promise, and
+ * is loaded again whenever the graph tries it.
+ */
+export class Engines {
+  readonly #registry: EngineRegistry;
+  readonly #spec: SessionSpec;
+  readonly #scope: Scope;
+  readonly #onFault: (fault: Fault) => void;
+
+  constructor(options: { registry: EngineRegistry; spec: SessionSpec; onFault: (fault: Fault) => void }, scope: Scope) {
+    this.#registry = options.registry;
+    this.#spec = options.spec;
+    this.#onFault = options.onFault;
+    this.#scope = scope;
+  }
+
+  /** Those that listen, shared by all languages. */
+  async shared(): Promise<SharedStages> {
+    const from = this.#spec.from as Language;
+    const denoise = this.#spec.denoise || this.#spec.engines.enhancer !== undefined;
+    const [enhancer, vad, diarizer, recognizer] = await Promise.all([
+      denoise ? this.#stage('enhancer', {}, this.#scope) : undefined,
+      this.#stage('vad', {}, this.#scope),
+      this.#stage('diarizer', {}, this.#scope),
+      this.#stage('recognizer', { from }, this.#scope),
+    ]);
+    return {
+      ...(enhancer && { enhancer }),
+      ...(vad && { vad }),
+      ...(diarizer && { diarizer }),
+      ...(recognizer && { recognizer }),
+    };
+  }
+
+  /** Those of one language. What they open belongs to `scope`. */
+  async language(to: Language, scope: Scope): Promise<LanguageStages> {
+    const from = this.#spec.from as Language;
+    const [translator, synthesizer] = await Promise.all([
+      this.#stage('translator', { from, to }, scope),
+      this.#stage('synthesizer', { to }, scope),
+    ]);
+    return { ...(translator && { translator }), ...(synthesizer && { synthesizer }) };
+  }
+
+  async #stage<K extends Dubbing>(kind: K, wanted: Wanted, scope: Scope): Promise<Stage<K> | undefined> {
+    const { engine, ...config } = this.#spec.engines[kind] ?? { engine: this.#registry.pick(kind, wanted)?.id };
+    if (engine === undefined) {
+      const { from, to } = wanted;
+      this.#onFault(
+        new Fault(kind, 'broken', `no ${kind} for ${[from, to].filter(Boolean).join(' → ') || 'this session'}`),
+      );
+      return undefined;
+    }
+    const settings = kind === 'translator' ? { ...wanted, ...config } : config;
+    const load = () => this.#registry.load(kind, engine, settings, scope);
+    try {
+      return await load();
+    } catch (failure) {
+      const fault = Fault.from(kind, failure);
+      this.#onFault(fault);
+      return this.#awaited(kind, engine, load);
+    }
+  }
+
+  /** Stands in for an engine that did not load, and loads it when it is run. */
+  #awaited<K extends Dubbing>(kind: K, engine: string, load: () => Promise<Stage<K>>): Stage<K> {
+    let stage: Promise<Stage<K>> | undefined;
+    return {
+      kind,
+      engine,
+      caps: UNKNOWN[kind],
+      async *run(input, scope) {
+        const loaded = await (stage ??= load()).catch((failure: unknown) => {
+          stage = undefined;
+          throw Fault.from(kind, failure);
+        });
+        yield* loaded.run(input, scope);
+      },
+    };
+  }
+}

@@ -1,0 +1,170 @@
+import type { Clock } from '../../media/clock.ts';
+import { OPUS_FRAME, OPUS_RATE, OpusEncoder } from '../../media/opus.ts';
+import { ntpFromUnix } from '../../media/rtcp.ts';
+import type { Scope } from '../../media/scope.ts';
+import { REPORT_EVERY, RtpTrack } from '../../media/send.ts';
+import { type ClockTime, type MediaTime, type Span, between, later, ms, samples, seconds } from '../../media/time.ts';
+import type { Played, Timeline } from '../../media/timeline.ts';
+import { VideoLine } from '../../media/video-line.ts';
+import type { AccessUnit } from '../../media/video.ts';
+import type { OutputTrack } from './ipc.ts';
+import type { VideoFormat } from './source.ts';
+
+/** Mono, bit/s. Without in-band FEC: it costs more quality on every packet (SILK instead of CELT) than it saves on lost ones. */
+const BITRATE = 48_000;
+const FRAME = samples(OPUS_FRAME, OPUS_RATE);
+/** Lost packets of a dead predecessor's are never sent again: its numbers end somewhere in here. */
+const GAP = 128;
+/** One tick of the video clock, 1/90 000 s, and a bit: no two pictures get the same stamp. */
+const INSTANT = 12;
+/** How long a process that takes over waits to have caught up with its source. */
+const PATIENCE = seconds(1);
+
+interface AudioOut {
+  readonly track: OutputTrack;
+  readonly rtp: RtpTrack;
+  readonly encoder: OpusEncoder;
+}
+
+export interface OutputOptions {
+  readonly clock: Clock;
+  readonly timeline: Timeline;
+  readonly send: (datagram: Uint8Array) => void;
+  readonly cname: string;
+  /** How much video is held: the delay and what the source runs ahead. */
+  readonly hold: VideoLine['duration'];
+  /** The predecessor's last video sequence number. */
+  readonly videoSequence?: number | undefined;
+}
+
+/**
+ * The delayed programme as RTP: one Opus track per language and one for the original, and the video as it came in.
+ *
+ * Everything that is due at the play-head is sent by {@link tick}; time stamps come from media time, so all tracks are
+ * exactly as far apart as they were in the programme.
+ */
+export class Output {
+  readonly #options: OutputOptions;
+  readonly #audio = new Map<string, AudioOut>();
+  readonly #line: VideoLine;
+  #video: { readonly track: OutputTrack; readonly rtp: RtpTrack } | undefined;
+  #videoSequence: number;
+  #reported: ClockTime;
+  #sent = false;
+  /** Pictures from before the play-head of a process that takes over; `undefined` once it has caught up. */
+  #missed: AccessUnit[] | undefined;
+  readonly #began: MediaTime;
+
+  constructor(options: OutputOptions, scope: Scope) {
+    this.#options = options;
+    this.#line = new VideoLine({ duration: options.hold, capacity: Math.ceil(options.hold / ms(10)) });
+    this.#videoSequence = ((options.videoSequence ?? Math.floor(Math.random() * 0x8000)) + GAP) & 0xffff;
+    this.#reported = options.clock.now();
+    this.#began = options.timeline.position;
+    if (options.videoSequence !== undefined) this.#missed = [];
+    scope.defer(() => {
+      for (const id of [...this.#audio.keys()]) this.removeAudio(id);
+    });
+  }
+
+  /** Something has been sent. */
+  get live(): boolean {
+    return this.#sent;
+  }
+  get videoSequence(): number {
+    return this.#video?.rtp.sequence ?? this.#videoSequence;
+  }
+  get dropped(): Record<string, number> {
+    return { 'video line': this.#line.dropped, 'video without key frame': this.#line.refused };
+  }
+
+  addAudio(track: OutputTrack): void {
+    this.removeAudio(track.id);
+    const numbering = { by: 'frame', every: FRAME } as const;
+    const encoder = new OpusEncoder({ bitrate: BITRATE });
+    this.#audio.set(track.id, { track, rtp: this.#rtp(track, numbering), encoder });
+  }
+  removeAudio(id: string): void {
+    this.#audio.get(id)?.encoder[Symbol.dispose]();
+    this.#audio.delete(id);
+  }
+
+  /** @param track what the gateway reserved for video @returns the track as it is now, for the SFU */
+  setVideo(track: OutputTrack, format: VideoFormat): OutputTrack {
+    const { codec, parameters } = format;
+    const video = { ...track, mimeType: `video/${codec}`, clockRate: 90_000, channels: 1, parameters };
+    if (this.#video) {
+      if (this.#video.track.mimeType === video.mimeType) return this.#video.track;
+      this.#videoSequence = (this.#video.rtp.sequence + 1) & 0xffff;
+      this.#line.clear();
+    }
+    this.#video = { track: video, rtp: this.#rtp(video, { by: 'packet', next: this.#videoSequence }) };
+    return video;
+  }
+
+  push(unit: AccessUnit): void {
+    this.#line.push(unit);
+  }
+
+  /** Sends everything due. Called every 10 ms on absolute deadlines. */
+  tick(): void {
+    const { clock, timeline } = this.#options;
+    const now = clock.now();
+    for (const played of timeline.frames(now)) this.#play(played);
+    if (this.#video) {
+      const { rtp } = this.#video;
+      for (const { start, payloads } of this.#due(timeline.playhead(now))) {
+        payloads.forEach((payload, i) => this.#send(rtp.packet(payload, start, i === payloads.length - 1)));
+      }
+    }
+    if (this.#sent && between(this.#reported, now) >= REPORT_EVERY) this.#report(now);
+  }
+
+  /**
+   * Pictures to send now. A process that takes over gets those before the play-head in a burst: a decoder needs them from
+   * the last key frame on, but its viewer has seen them. They are stamped as of the take-over, one tick after the other,
+   * since a receiver throws away what is older than what it has shown.
+   */
+  #due(playhead: MediaTime): AccessUnit[] {
+    const due = this.#line.take(playhead);
+    const missed = this.#missed;
+    if (!missed) return due;
+    missed.push(...due);
+    if (this.#line.size === 0 && between(this.#began, playhead) < PATIENCE) return [];
+    this.#missed = undefined;
+    const isOld = ({ start }: AccessUnit) => start <= this.#began;
+    const old = missed.filter(isOld);
+    const from = Math.max(
+      0,
+      old.findLastIndex(({ keyFrame }) => keyFrame),
+    );
+    const again = old.slice(from).map((unit, i) => ({ ...unit, start: later(this.#began, (i * INSTANT) as Span) }));
+    return [...again, ...missed.filter((unit) => !isOld(unit))];
+  }
+
+  #play(played: Played): void {
+    for (const { track, rtp, encoder } of this.#audio.values()) {
+      const pcm = (track.id !== 'original' && played.dubs.get(track.language ?? '')) || played.pcm;
+      this.#send(rtp.packet(encoder.encode(pcm), played.start, false));
+    }
+  }
+
+  /** All tracks of one report are stamped with one instant, which is what lets a receiver line them up. */
+  #report(now: ClockTime): void {
+    this.#reported = now;
+    const ntp = ntpFromUnix(Date.now() * 1_000);
+    const playing = this.#options.timeline.playhead(now);
+    for (const { rtp } of this.#audio.values()) this.#send(rtp.report(ntp, playing));
+    if (this.#video && this.#video.rtp.packets > 0) this.#send(this.#video.rtp.report(ntp, playing));
+  }
+
+  #send(datagram: Uint8Array): void {
+    this.#sent = true;
+    this.#options.send(datagram);
+  }
+
+  #rtp(track: OutputTrack, numbering: ConstructorParameters<typeof RtpTrack>[0]['numbering']): RtpTrack {
+    const { ssrc, payloadType, clockRate, rtpBase } = track;
+    return new RtpTrack({ ssrc, payloadType, rate: clockRate, rtpBase, numbering, cname: this.#options.cname });
+  }
+}

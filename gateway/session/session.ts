@@ -1,0 +1,389 @@
+import { Subject } from 'rxjs';
+import { type AudioChunk, endOf } from '../../media/audio.ts';
+import { type Anchor, type Clock, clockAt, pace } from '../../media/clock.ts';
+import { rubberband } from '../../media/rubberband.ts';
+import type { Scope } from '../../media/scope.ts';
+import { type MediaTime, type Span, between, later, ms, seconds, toMs } from '../../media/time.ts';
+import { Timeline } from '../../media/timeline.ts';
+import type { AccessUnit } from '../../media/video.ts';
+import { wsola } from '../../media/wsola.ts';
+import { registry } from '../../models/index.ts';
+import type { Clip, Cue, Language } from '../../pipeline/domain.ts';
+import { type Dubbing, dub } from '../../pipeline/dub.ts';
+import type { Fault } from '../../pipeline/fault.ts';
+import type { Mode } from '../../pipeline/mode.ts';
+import type { ModeView, StatsView } from '../protocol.ts';
+import { Engines } from './engines.ts';
+import { FileSource } from './file-source.ts';
+import type { FromSession, InputTrack, OutputTrack, Resume, SenderReport, ToSession } from './ipc.ts';
+import { LiveSource } from './live-source.ts';
+import { Output } from './output.ts';
+import { ProcessLoad } from './process-load.ts';
+import { RECEIPT_EVERY, writeReceipt } from './receipt.ts';
+import { MediaSocket } from './socket.ts';
+import { type Sink, type VideoFormat } from './source.ts';
+
+type Start = Extract<ToSession, { type: 'start' }>;
+
+/** Sending runs on this grid. Opus frames are 20 ms, pictures come every 17 to 40 ms. */
+const TICK = ms(10);
+const PULSE_EVERY = 200;
+const STATS_EVERY = 1_000;
+/** Audio that waits for the engines to load: more than any delay is worth. */
+const WAITING = 1_500;
+/** A source may run that much ahead of the clock: a key frame's worth of video, a burst of the network. */
+const AHEAD = seconds(3);
+
+/**
+ * One programme being dubbed, from its packets to its packets.
+ *
+ * The original flows from the first moment on, whatever becomes of the rest; the dub joins when its engines are there.
+ */
+export class Session implements Sink {
+  readonly #start: Start;
+  readonly #clock: Clock;
+  readonly #tell: (message: FromSession) => void;
+  readonly #scope: Scope;
+  readonly #socket: { readonly input: MediaSocket; readonly output: MediaSocket };
+  readonly #live: LiveSource | undefined;
+  readonly #load = new ProcessLoad();
+  readonly #audio$ = new Subject<AudioChunk>();
+  readonly #languages = new Map<string, Scope>();
+  /** Until the engines are there. */
+  #waiting: AudioChunk[] | undefined = [];
+  #unheard = 0;
+  #engines: Engines;
+  #dubbing: Dubbing | undefined;
+  #timeline: Timeline | undefined;
+  #output: Output | undefined;
+  #format: VideoFormat | null = null;
+  #mode: Mode = { audio: 'original', video: 'original', text: 'none' };
+  /** Where input comes from, and where RTCP about it goes. */
+  #relay: { readonly address: string; readonly port: number } | undefined;
+  /** Datagrams of the relay. */
+  #received = 0;
+  #told = '';
+  #said = false;
+  readonly #video: OutputTrack | undefined;
+  readonly #audio = new Map<string, OutputTrack>();
+
+  private constructor(
+    start: Start,
+    socket: { input: MediaSocket; output: MediaSocket },
+    clock: Clock,
+    tell: (message: FromSession) => void,
+    scope: Scope,
+  ) {
+    this.#start = start;
+    this.#clock = clock;
+    this.#tell = tell;
+    this.#scope = scope;
+    this.#socket = socket;
+    this.#video = start.outputs.find((track) => track.kind === 'video');
+    for (const track of start.outputs) if (track.kind === 'audio') this.#audio.set(track.id, track);
+    this.#engines = new Engines(
+      { registry: registry(), spec: start.spec, onFault: (fault) => this.#fault(fault) },
+      scope,
+    );
+    if (start.spec.source.kind === 'webrtc') {
+      const { anchor, inputs } = start.resume ?? {};
+      const reply = (rtcp: Uint8Array) => this.#reply(rtcp);
+      this.#live = new LiveSource({ clock, sink: this, reply, anchor, resume: inputs }, scope);
+    }
+  }
+
+  /** Opens ports and says `ready`; the programme begins with its first packet. */
+  static async open(start: Start, clock: Clock, tell: (message: FromSession) => void, scope: Scope): Promise<Session> {
+    const input = await MediaSocket.open(start.ports.input, scope);
+    const output = await MediaSocket.open(start.ports.output, scope);
+    const session = new Session(start, { input, output }, clock, tell, scope);
+    await session.#begin();
+    tell({ type: 'ready', ports: { input: input.port, output: output.port } });
+    return session;
+  }
+
+  input(tracks: readonly InputTrack[]): void {
+    this.#live?.tracks(tracks);
+  }
+
+  report(report: SenderReport): void {
+    this.#live?.report(report);
+  }
+
+  async addLanguage(track: OutputTrack): Promise<void> {
+    this.#audio.set(track.id, track);
+    this.#output?.addAudio(track);
+    if (this.#dubbing) await this.#dub(this.#dubbing, track.language as Language);
+  }
+
+  async removeLanguage(language: string): Promise<void> {
+    this.#audio.delete(`dub:${language}`);
+    this.#output?.removeAudio(`dub:${language}`);
+    this.#dubbing?.removeLanguage(language as Language);
+    this.#timeline?.endDub(language);
+    const scope = this.#languages.get(language);
+    this.#languages.delete(language);
+    await scope?.close();
+  }
+
+  // What the source brings.
+
+  audio(chunk: AudioChunk): void {
+    const timeline = this.#programme();
+    timeline?.pushOriginal(chunk);
+    // What a process that takes over has already missed cannot be dubbed any more.
+    if (timeline && endOf(chunk) < timeline.position) return;
+    if (!this.#waiting) return this.#audio$.next(chunk);
+    this.#waiting.push({ ...chunk, pcm: chunk.pcm.slice() });
+    if (this.#waiting.length > WAITING) {
+      this.#waiting.shift();
+      this.#unheard += 1;
+    }
+  }
+
+  video(unit: AccessUnit): void {
+    this.#programme();
+    this.#output?.push(unit);
+  }
+
+  format(format: VideoFormat | null): void {
+    this.#format = format;
+    if (this.#output) this.#offer(this.#output);
+  }
+
+  // The programme.
+
+  async #begin(): Promise<void> {
+    const { spec, resume } = this.#start;
+    const { signal } = this.#scope;
+    if (resume) this.#open(resume.anchor);
+    if (spec.source.kind === 'file') {
+      const { path, loop } = spec.source;
+      const delay = seconds(spec.delay);
+      const source = await FileSource.open(
+        { path, loop, delay, clock: this.#clock, resume: resume?.anchor },
+        this.#scope,
+      );
+      void source
+        .play(this, (anchor) => this.#open(anchor))
+        .then(() => this.#over(source.end))
+        .catch((failure: unknown) => {
+          if (!signal.aborted) throw failure;
+        });
+    }
+    this.#socket.input.receive((data, from) => {
+      this.#relay = from;
+      this.#live?.datagram(data);
+      this.#received += 1;
+      if (this.#received % RECEIPT_EVERY === 0) this.#reply(writeReceipt(this.#received >>> 0));
+    });
+    void pace(this.#clock, TICK, signal, () => this.#tick());
+    for (const [every, work] of [
+      [PULSE_EVERY, () => this.#pulse()],
+      [STATS_EVERY, () => this.#stats()],
+    ] as const) {
+      const timer = setInterval(work, every);
+      this.#scope.defer(() => clearInterval(timer));
+    }
+    void this.#listen();
+  }
+
+  /** The timeline, as soon as it is known when the programme began. */
+  #programme(): Timeline | undefined {
+    if (!this.#timeline && this.#live?.anchor) this.#open(this.#live.anchor);
+    return this.#timeline;
+  }
+
+  #open(anchor: Anchor): void {
+    if (this.#timeline) return;
+    const { spec, resume, sfu, session } = this.#start;
+    const delay = seconds(spec.delay);
+    const timeline = (this.#timeline = new Timeline({
+      delay,
+      rate: 48_000,
+      anchor,
+      ducking: { underDub: spec.underDub },
+      keep: (delay + AHEAD) as Span,
+      ...(resume && { now: this.#clock.now() }),
+    }));
+    const output = new Output(
+      {
+        clock: this.#clock,
+        timeline,
+        send: (datagram) => this.#socket.output.send(datagram, sfu),
+        cname: session,
+        hold: (delay + AHEAD) as Span,
+        videoSequence: resume?.videoSequence,
+      },
+      this.#scope,
+    );
+    this.#output = output;
+    for (const track of this.#audio.values()) output.addAudio(track);
+    this.#offer(output);
+  }
+
+  #offer(output: Output): void {
+    if (!this.#format || !this.#video) return;
+    const { id, kind, language, payloadType, mimeType, clockRate, channels, parameters } = output.setVideo(
+      this.#video,
+      this.#format,
+    );
+    this.#tell({
+      type: 'video',
+      track: { id, kind, language, payloadType, mimeType, clockRate, channels, parameters },
+    });
+    this.#showMode();
+  }
+
+  #tick(): void {
+    this.#live?.tick();
+    this.#output?.tick();
+    if (this.#said || !this.#output?.live) return;
+    this.#said = true;
+    this.#tell({ type: 'live' });
+  }
+
+  /** A recorded programme has come in whole: it is over when it has been played. */
+  async #over(end: MediaTime): Promise<void> {
+    const timeline = this.#timeline;
+    this.#audio$.complete();
+    if (timeline) {
+      await this.#clock.until(later(clockAt(timeline.anchor, end), timeline.delay), this.#scope.signal).catch(() => {});
+    }
+    if (!this.#scope.signal.aborted) this.#tell({ type: 'ended' });
+  }
+
+  // The dub.
+
+  async #listen(): Promise<void> {
+    const { spec, resume } = this.#start;
+    const { signal } = this.#scope;
+    const [shared, stretcher] = await Promise.all([this.#engines.shared(), rubberband().catch(() => wsola)]);
+    if (signal.aborted) return;
+    const dubbing = dub(this.#audio$, shared, {
+      from: spec.from as Language,
+      clock: this.#clock,
+      pace: 'live',
+      deadline: (t) => this.#timeline?.deadline(t) ?? later(this.#clock.now(), seconds(spec.delay)),
+      stretcher,
+      place: (clip) => this.#place(clip),
+      generation: resume?.generation ?? 0,
+    });
+    this.#scope.defer(() => dubbing.close());
+    dubbing.cues$.subscribe((cue) => this.#cue(cue));
+    dubbing.lines$.subscribe((line) => this.#tell({ type: 'line', line }));
+    dubbing.faults$.subscribe(({ fault }) => this.#fault(fault));
+    dubbing.mode$.subscribe((mode) => {
+      this.#mode = mode;
+      this.#showMode();
+    });
+    const languages = [...this.#audio.values()].flatMap(({ id, language }) =>
+      id === 'original' || !language ? [] : [language],
+    );
+    await Promise.all(languages.map((language) => this.#dub(dubbing, language as Language)));
+    if (signal.aborted) return;
+    this.#dubbing = dubbing;
+    dubbing.start();
+    const waiting = this.#waiting ?? [];
+    this.#waiting = undefined;
+    for (const chunk of waiting) this.#audio$.next(chunk);
+    // Languages that were added while engines loaded.
+    for (const { id, language } of this.#audio.values()) {
+      if (id !== 'original' && language && !languages.includes(language))
+        await this.#dub(dubbing, language as Language);
+    }
+  }
+
+  async #dub(dubbing: Dubbing, language: Language): Promise<void> {
+    if (this.#languages.has(language)) return;
+    const scope = this.#scope.child(`dub:${language}`);
+    this.#languages.set(language, scope);
+    const stages = await this.#engines.language(language, scope);
+    if (scope.signal.aborted) return;
+    const { cues$ } = dubbing.addLanguage(language, stages);
+    cues$.subscribe((cue) => this.#cue(cue));
+  }
+
+  #place(clip: Clip): boolean {
+    const { language, utterance, start, end } = clip;
+    if (!this.#timeline?.dub(language).place(clip)) return false;
+    this.#tell({ type: 'clip', clip: { language, utterance, start, end } });
+    return true;
+  }
+
+  // What the gateway hears.
+
+  #cue({ id, language, speaker, start, end, text, draft }: Cue): void {
+    this.#tell({ type: 'cue', cue: { id, language, speaker, start, end, text, draft } });
+  }
+  #fault({ stage, kind, message }: Fault): void {
+    this.#tell({ type: 'fault', stage, kind, message });
+  }
+
+  get #modeView(): ModeView {
+    return { ...this.#mode, video: this.#format ? this.#mode.video : 'none' };
+  }
+  #showMode(): void {
+    const mode = this.#modeView;
+    const told = JSON.stringify(mode);
+    if (told === this.#told) return;
+    this.#told = told;
+    this.#tell({ type: 'mode', mode });
+  }
+
+  #pulse(): void {
+    const anchor = this.#timeline?.anchor;
+    if (!anchor || !this.#output) return;
+    const resume: Resume = {
+      anchor,
+      inputs: this.#live?.positions ?? [],
+      videoSequence: this.#output.videoSequence,
+      generation: this.#start.resume?.generation ?? 0,
+    };
+    this.#tell({ type: 'pulse', resume });
+  }
+
+  #stats(): void {
+    const { spec } = this.#start;
+    const timeline = this.#timeline;
+    const dubbing = this.#dubbing;
+    const now = this.#clock.now();
+    const measured =
+      timeline && this.#output?.live ? between(clockAt(timeline.anchor, timeline.position), now) : undefined;
+    const totals = dubbing?.totals ?? { dubbed: 0, trimmed: 0, late: 0, captionOnly: 0 };
+    const stats: StatsView = {
+      delay: {
+        configured: spec.delay,
+        measured: measured === undefined ? null : round(toMs(measured) / 1_000),
+        lookahead: round(toMs(dubbing?.lookahead ?? ms(0)) / 1_000),
+      },
+      mode: this.#modeView,
+      stages: (dubbing?.stages ?? []).map(({ name, engine, state, latency, dropped, faults }) => ({
+        kind: name,
+        engine,
+        state,
+        latency,
+        dropped,
+        faults,
+      })),
+      lines: { ...totals, dubbed: totals.dubbed + totals.trimmed },
+      drops: {
+        ...this.#live?.losses,
+        'datagrams of no track': this.#live?.strangers ?? 0,
+        ...this.#output?.dropped,
+        'audio frames skipped': timeline?.skipped ?? 0,
+        'audio before engines': this.#unheard,
+        'datagrams not sent': this.#socket.output.failed,
+      },
+      viewers: 0,
+      process: { ...this.#load.read(), restarts: 0 },
+    };
+    this.#tell({ type: 'stats', stats });
+  }
+
+  #reply(datagram: Uint8Array): void {
+    if (this.#relay) this.#socket.input.send(datagram, this.#relay);
+  }
+}
+
+const round = (value: number) => Math.round(value * 1_000) / 1_000;
