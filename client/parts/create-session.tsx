@@ -1,0 +1,225 @@
+import { useEffect, useRef, useState } from 'preact/hooks';
+import type { SessionView } from '../../gateway/protocol.ts';
+import { createSession, listLanguages } from '../api.ts';
+import { type Failure, failureOf, sentences } from '../failure.ts';
+import { languageName } from '../language-name.ts';
+import { token } from '../storage.ts';
+import { Field, FieldError } from './field.tsx';
+
+/** Fields of the form; an error anywhere else is shown above it. */
+const FIELDS = ['name', 'source', 'from', 'to', 'delay', 'denoise', 'underDub'] as const;
+type FieldName = (typeof FIELDS)[number];
+
+/** The form's field a refusal speaks of: `source.path` and `to.0` belong to `source` and `to`. */
+const fieldOf = ({ error }: Failure): FieldName | null =>
+  FIELDS.find((name) => name === error.field?.split(/[.[]/)[0]) ?? null;
+
+export function CreateSession(props: { onCreated: (session: SessionView) => void; onCancel: () => void }) {
+  const [pairs, setPairs] = useState<Map<string, string[]>>(new Map());
+  const [name, setName] = useState('');
+  const [kind, setKind] = useState<'webrtc' | 'file'>('webrtc');
+  const [path, setPath] = useState('');
+  const [loop, setLoop] = useState(true);
+  const [from, setFrom] = useState('en');
+  const [to, setTo] = useState<readonly string[]>(['es']);
+  const [delay, setDelay] = useState(5);
+  const [denoise, setDenoise] = useState(false);
+  const [underDub, setUnderDub] = useState(0.1);
+  const [busy, setBusy] = useState(false);
+  const [failure, setFailure] = useState<Failure | null>(null);
+  const [accessToken, setAccessToken] = useState('');
+  const form = useRef<HTMLFormElement>(null);
+
+  useEffect(() => {
+    const abort = new AbortController();
+    listLanguages(abort.signal).then(setPairs, (cause: unknown) => {
+      if (!abort.signal.aborted) setFailure(failureOf(cause));
+    });
+    form.current?.querySelector<HTMLElement>('input')?.focus();
+    return () => abort.abort();
+  }, []);
+  // The refused field takes the focus, so that a screen reader reads its error.
+  useEffect(() => form.current?.querySelector<HTMLElement>('[aria-invalid="true"]')?.focus(), [failure]);
+
+  const targets = pairs.get(from) ?? [];
+  const wrong = failure && fieldOf(failure);
+  const errorAt = (field: FieldName) => (wrong === field && failure ? sentences(failure) : undefined);
+  const needsToken = failure?.error.code === 'unauthorized';
+
+  const submit = async () => {
+    setBusy(true);
+    setFailure(null);
+    if (accessToken) token.write(accessToken);
+    try {
+      props.onCreated(
+        await createSession({
+          ...(name.trim() && { name: name.trim() }),
+          source: kind === 'webrtc' ? { kind } : { kind, path, loop },
+          from,
+          to: to.filter((tag) => targets.length === 0 || targets.includes(tag)),
+          delay,
+          denoise,
+          underDub,
+        }),
+      );
+    } catch (cause) {
+      setFailure(failureOf(cause));
+      setBusy(false);
+    }
+  };
+
+  return (
+    <form
+      ref={form}
+      class="card form"
+      aria-label="New session"
+      noValidate
+      onSubmit={(event) => {
+        event.preventDefault();
+        void submit();
+      }}
+      onKeyDown={(event) => event.key === 'Escape' && props.onCancel()}
+    >
+      <h2>New session</h2>
+      {failure && !wrong && !needsToken && (
+        <p class="notice bad" role="alert">
+          {sentences(failure)}
+        </p>
+      )}
+      <div class="columns">
+        <Field id="name" label="Name" error={errorAt('name')} hint="Shown in the list and as the page's title.">
+          {(input) => (
+            <input
+              {...input}
+              value={name}
+              placeholder="Untitled"
+              autocomplete="off"
+              onInput={(e) => setName(e.currentTarget.value)}
+            />
+          )}
+        </Field>
+        <fieldset class="field">
+          <legend>Source</legend>
+          <div class="segments">
+            <label>
+              <input type="radio" name="kind" checked={kind === 'webrtc'} onChange={() => setKind('webrtc')} />
+              <span>A browser</span>
+            </label>
+            <label>
+              <input type="radio" name="kind" checked={kind === 'file'} onChange={() => setKind('file')} />
+              <span>A server file</span>
+            </label>
+          </div>
+          {kind === 'webrtc' && errorAt('source') && <FieldError id="source-error" text={errorAt('source') ?? ''} />}
+        </fieldset>
+        {kind === 'file' && (
+          <Field id="path" label="Path" error={errorAt('source')} hint="Below one of the gateway's media directories.">
+            {(input) => (
+              <input
+                {...input}
+                value={path}
+                placeholder="talks/keynote.mp4"
+                autocomplete="off"
+                onInput={(e) => setPath(e.currentTarget.value)}
+              />
+            )}
+          </Field>
+        )}
+        {kind === 'file' && (
+          <label class="check">
+            <input type="checkbox" checked={loop} onChange={(e) => setLoop(e.currentTarget.checked)} /> Start again at
+            the end
+          </label>
+        )}
+        <Field id="from" label="Spoken language" error={errorAt('from')}>
+          {(input) => (
+            <select {...input} value={from} onChange={(e) => setFrom(e.currentTarget.value)}>
+              {[...new Set([...pairs.keys(), from])].map((tag) => (
+                <option key={tag} value={tag}>
+                  {languageName(tag)}
+                </option>
+              ))}
+            </select>
+          )}
+        </Field>
+        <fieldset class="field" aria-describedby={errorAt('to') ? 'to-error' : undefined}>
+          <legend>Dub into</legend>
+          <div class="choices">
+            {(targets.length > 0 ? targets : to).map((tag) => (
+              <label key={tag}>
+                <input
+                  type="checkbox"
+                  checked={to.includes(tag)}
+                  aria-invalid={Boolean(errorAt('to'))}
+                  onChange={(e) => setTo(e.currentTarget.checked ? [...to, tag] : to.filter((other) => other !== tag))}
+                />
+                <span>{languageName(tag)}</span>
+              </label>
+            ))}
+          </div>
+          {errorAt('to') && <FieldError id="to-error" text={errorAt('to') ?? ''} />}
+        </fieldset>
+        <Field
+          id="delay"
+          label="Delay, seconds"
+          error={errorAt('delay')}
+          hint="How late the programme is shown, 2 to 60. Dubbing needs about 4."
+        >
+          {(input) => (
+            <input
+              {...input}
+              type="number"
+              min="2"
+              max="60"
+              step="0.5"
+              value={delay}
+              onInput={(e) => setDelay(e.currentTarget.valueAsNumber || 0)}
+            />
+          )}
+        </Field>
+        <Field
+          id="underDub"
+          label={`Original under the dub: ${Math.round(underDub * 100)} %`}
+          error={errorAt('underDub')}
+        >
+          {(input) => (
+            <input
+              {...input}
+              type="range"
+              min="0"
+              max="1"
+              step="0.05"
+              value={underDub}
+              onInput={(e) => setUnderDub(e.currentTarget.valueAsNumber)}
+            />
+          )}
+        </Field>
+        <label class="check">
+          <input type="checkbox" checked={denoise} onChange={(e) => setDenoise(e.currentTarget.checked)} /> Clean up
+          noise before recognition
+        </label>
+        {needsToken && (
+          <Field id="token" label="Access token" error={failure ? sentences(failure) : undefined}>
+            {(input) => (
+              <input
+                {...input}
+                type="password"
+                autocomplete="off"
+                value={accessToken}
+                onInput={(e) => setAccessToken(e.currentTarget.value)}
+              />
+            )}
+          </Field>
+        )}
+      </div>
+      <div class="actions">
+        <button type="submit" class="button primary" disabled={busy}>
+          {busy ? 'Creating…' : 'Create session'}
+        </button>
+        <button type="button" class="button plain" onClick={props.onCancel}>
+          Cancel
+        </button>
+      </div>
+    </form>
+  );
+}

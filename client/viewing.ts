@@ -1,0 +1,488 @@
+import type {
+  CueView,
+  Event,
+  ModeView,
+  SessionState,
+  SessionView,
+  StatsView,
+  TrackId,
+  TrackView,
+} from '../gateway/protocol.ts';
+import { getSession } from './api.ts';
+import { ClipBook } from './clip-book.ts';
+import { CueBook } from './cue-book.ts';
+import { failureOf, sentences } from './failure.ts';
+import { hold, type Holds } from './lip-sync.ts';
+import { mediaAt, MediaClock } from './media-clock.ts';
+import { Mixer } from './mixer.ts';
+import type { Preferences } from './preferences.ts';
+import { readPreferences, writePreferences } from './storage.ts';
+import { inboundOf, type InboundStats, reception, type Reception } from './reception.ts';
+import { type Incoming, LEAST_HOLD, openDevice, openReceiving, type Receiving, type TransportState } from './sfu.ts';
+import { Signalling } from './signalling.ts';
+import { openSocket } from './socket.ts';
+import { Store } from './store.ts';
+import { trackToHear } from './track-choice.ts';
+
+/** Everything the page draws, replaced as a whole at every change. */
+export interface ViewingState {
+  readonly link: 'connecting' | 'online' | 'reconnecting' | 'ended' | 'missing' | 'refused';
+  /** What went wrong last, for a person. */
+  readonly problem: string | null;
+  readonly session: SessionView | null;
+  readonly state: SessionState;
+  readonly reason: string | null;
+  readonly tracks: readonly TrackView[];
+  readonly mode: ModeView | null;
+  readonly stats: StatsView | null;
+  readonly play: 'idle' | 'playing' | 'paused';
+  /** Sound has been arriving lately. */
+  readonly flowing: boolean;
+  readonly chosen: TrackId | null;
+  readonly heard: TrackId | null;
+  readonly preferences: Preferences;
+}
+
+/** One track taken from the gateway. `flow` is what was last asked for: a paused one costs nothing. */
+interface Feed {
+  readonly incoming: Incoming;
+  flow: 'running' | 'paused';
+  /** When it was last resumed, page time, ms. */
+  since: number;
+}
+
+/** How often the clock is read and the original's level follows the clips, ms. */
+const TICK = 40;
+/** How often a track that was just resumed is asked whether it plays, ms. */
+const LOOK = 8;
+/** How often picture and sound are brought together, ms: a new hold takes about a second to be seen in the offset. */
+const ALIGN = 1_500;
+/** How long a transport may be without connection before ICE is restarted, and then before everything is built anew, ms. */
+const ICE_PATIENCE = 2_000;
+const ICE_LAST_HOPE = 6_000;
+
+/** A viewer's side of one session: its socket, its tracks, what is heard, and where in the programme that is. */
+export class Viewing {
+  readonly store: Store<ViewingState>;
+  readonly cues = new CueBook();
+  readonly #clips = new ClipBook();
+  readonly #clock = new MediaClock();
+  readonly #signalling: Signalling;
+  readonly #feeds = new Map<TrackId, Promise<Feed | null>>();
+  readonly #open = new Map<TrackId, Feed>();
+  readonly #ticking: ReturnType<typeof setInterval>;
+  #receiving: Receiving | undefined;
+  #transport: TransportState = 'new';
+  #iceTimer: ReturnType<typeof setTimeout> | undefined;
+  #mixer: Mixer | undefined;
+  #video: HTMLVideoElement | undefined;
+  /** Counts choices and rebuilds: whoever waited across one of them has been overtaken. */
+  #turn = 0;
+  #chosenAt = 0;
+  #switchedInMs: number | null = null;
+  #avOffset: number | null = null;
+  #holds: Holds = { audio: LEAST_HOLD, video: LEAST_HOLD };
+  #alignedAt = 0;
+
+  constructor(id: string) {
+    this.store = new Store<ViewingState>({
+      link: 'connecting',
+      problem: null,
+      session: null,
+      state: 'starting',
+      reason: null,
+      tracks: [],
+      mode: null,
+      stats: null,
+      play: 'idle',
+      flowing: false,
+      chosen: null,
+      heard: null,
+      preferences: readPreferences(),
+    });
+    this.#signalling = new Signalling({
+      open: () => openSocket(id),
+      onOpen: () => void this.#join(),
+      onEvent: (event) => this.#hear(event),
+      onLink: (link) => {
+        if (link.state === 'closed') {
+          if (link.why !== 'left')
+            this.store.patch({ link: link.why, problem: link.why === 'ended' ? null : link.reason });
+          this.#dropMedia();
+        } else if (link.state === 'waiting') {
+          this.store.patch({ link: 'reconnecting', problem: link.reason });
+          this.#dropMedia();
+        }
+      },
+      exists: () => exists(id),
+    });
+    this.#ticking = setInterval(() => this.#tick(), TICK);
+  }
+
+  /** Starts picture and sound. Call it in a user gesture, with the element that shows the picture. */
+  play(video: HTMLVideoElement): void {
+    this.#video = video;
+    this.#mixer ??= new Mixer();
+    this.#mixer.run();
+    this.#applyVolume();
+    this.store.patch({ play: 'playing' });
+    if (video.srcObject) void video.play().catch(() => {});
+    void this.#follow();
+  }
+
+  /** Freezes the picture and silences the sound. Playing again goes on with what is on then: the programme does not wait. */
+  pause(): void {
+    if (this.store.value.play !== 'playing') return;
+    this.#mixer?.rest();
+    this.#video?.pause();
+    this.store.patch({ play: 'paused' });
+  }
+
+  /** Chooses what is heard. The track heard so far stays until the new one plays. */
+  choose(trackId: TrackId): void {
+    if (trackId === this.store.value.chosen) return;
+    this.#chosenAt = performance.now();
+    this.store.patch({ chosen: trackId });
+    this.prefer({ language: trackId.startsWith('dub:') ? trackId.slice(4) : (this.store.value.session?.from ?? null) });
+    void this.#follow();
+  }
+
+  /** Takes a track from the gateway, paused, so that choosing it later is quicker. */
+  prepare(trackId: TrackId): void {
+    if (this.store.value.play === 'playing') void this.#take(trackId);
+  }
+
+  prefer(part: Partial<Preferences>): void {
+    const before = this.store.value.preferences;
+    const preferences = { ...before, ...part };
+    this.store.patch({ preferences });
+    writePreferences(preferences);
+    this.#applyVolume();
+    if (before.under > 0 !== preferences.under > 0) void this.#follow();
+  }
+
+  /** Programme position at the ear, µs, or `null` while nothing arrives. */
+  now(): number | null {
+    const now = this.#clock.now(performance.now());
+    return now === null ? null : now - Math.round((this.#mixer?.latency ?? 0) * 1e6);
+  }
+
+  get switchedInMs(): number | null {
+    return this.#switchedInMs;
+  }
+
+  get avOffsetMs(): number | null {
+    return this.#avOffset === null ? null : Math.round(this.#avOffset);
+  }
+
+  get audioLevel(): number {
+    return this.#mixer?.heard() ?? 0;
+  }
+
+  get audioPeakHz(): number {
+    return this.#mixer?.peak() ?? 0;
+  }
+
+  get connected(): boolean {
+    return this.store.value.link === 'online' && (this.#open.size === 0 || this.#transport === 'connected');
+  }
+
+  /** How picture and heard sound arrive since `before`, and the raw figures to pass next time. */
+  async receptionSince(before: { video?: InboundStats; audio?: InboundStats }): Promise<{
+    video: Reception | null;
+    audio: Reception | null;
+    raw: { video?: InboundStats; audio?: InboundStats };
+  }> {
+    const { heard } = this.store.value;
+    const read = async (trackId: TrackId | null, kind: 'audio' | 'video') => {
+      const feed = trackId && this.#open.get(trackId);
+      if (!feed) return undefined;
+      const report = await feed.incoming.stats().catch(() => undefined);
+      return report && inboundOf([...report.values()] as InboundStats[], kind);
+    };
+    const [video, audio] = await Promise.all([read('video', 'video'), read(heard, 'audio')]);
+    return {
+      video: video ? reception(video, before.video) : null,
+      audio: audio ? reception(audio, before.audio) : null,
+      raw: { ...(video && { video }), ...(audio && { audio }) },
+    };
+  }
+
+  close(): void {
+    clearInterval(this.#ticking);
+    this.#signalling.close();
+    this.#dropMedia();
+    this.#mixer?.close();
+    this.#mixer = undefined;
+  }
+
+  // ── joining ────────────────────────────────────────────────────────────────────────────────────────────────────────
+
+  async #join(): Promise<void> {
+    this.#dropMedia();
+    const turn = this.#turn;
+    try {
+      const { session, routerRtpCapabilities, cues } = await this.#signalling.request('join', { role: 'viewer' });
+      this.cues.clear();
+      for (const cue of cues) this.cues.put(cue);
+      this.#clips.clear();
+      const { tracks, state, reason, stats } = session;
+      this.store.patch({ link: 'online', problem: null, session, state, reason, stats, mode: stats?.mode ?? null });
+      this.#setTracks(tracks);
+      const device = await openDevice(routerRtpCapabilities);
+      const receiving = await openReceiving(
+        device,
+        (method, data) => this.#signalling.request(method, data),
+        (now) => this.#connection(now),
+      );
+      if (turn !== this.#turn) return receiving.close();
+      this.#receiving = receiving;
+      await this.#follow();
+    } catch (cause) {
+      if (turn !== this.#turn) return; // the socket went meanwhile, and comes back by itself
+      const failure = failureOf(cause);
+      if (failure.error.code === 'not_found') {
+        this.store.patch({ link: 'missing', problem: sentences(failure) });
+        this.#signalling.close();
+      } else if (['unavailable', 'internal', 'limit'].includes(failure.error.code)) {
+        this.#signalling.reopen(sentences(failure));
+      } else {
+        this.store.patch({ link: 'refused', problem: sentences(failure) });
+        this.#signalling.close();
+      }
+    }
+  }
+
+  #hear(event: Event): void {
+    switch (event.event) {
+      case 'state':
+        return this.store.patch({ state: event.data.state, reason: event.data.reason });
+      case 'tracks':
+        this.#setTracks(event.data);
+        return void this.#follow();
+      case 'consumerClosed':
+        this.#dropFeed(event.data.trackId, event.data.consumerId);
+        return void this.#follow();
+      case 'rejoin':
+        return void this.#join();
+      case 'cue':
+        return this.cues.put(event.data);
+      case 'clip':
+        return this.#clips.put(event.data);
+      case 'mode':
+        return this.store.patch({ mode: event.data });
+      case 'stats':
+        return this.store.patch({ stats: event.data, mode: event.data.mode });
+    }
+  }
+
+  #setTracks(tracks: readonly TrackView[]): void {
+    const { chosen, preferences } = this.store.value;
+    const stays = chosen !== null && tracks.some(({ id }) => id === chosen);
+    const wanted = preferences.language ? [preferences.language] : navigator.languages;
+    this.store.patch({
+      tracks,
+      chosen: stays ? chosen : trackToHear(tracks, wanted, preferences.language ?? undefined),
+    });
+    for (const trackId of [...this.#open.keys()]) if (!tracks.some(({ id }) => id === trackId)) this.#dropFeed(trackId);
+  }
+
+  // ── media ──────────────────────────────────────────────────────────────────────────────────────────────────────────
+
+  /** Brings what flows in line with what is chosen. Called after every change; an older call gives way to a newer one. */
+  async #follow(): Promise<void> {
+    const turn = ++this.#turn;
+    const { play, chosen, tracks, preferences, session } = this.store.value;
+    if (!this.#receiving || play === 'idle') return;
+    const wanted = new Set<TrackId>();
+    if (chosen) wanted.add(chosen);
+    if (tracks.some(({ id }) => id === 'video')) wanted.add('video');
+    if (chosen?.startsWith('dub:') && preferences.under > 0 && session) wanted.add('original');
+    try {
+      await Promise.all([...wanted].filter((id) => tracks.some((track) => track.id === id)).map((id) => this.#run(id)));
+    } catch (cause) {
+      if (turn === this.#turn) this.store.patch({ problem: sentences(failureOf(cause)) });
+    }
+    if (turn !== this.#turn || !chosen) return;
+    if (chosen !== this.store.value.heard && !(await this.#plays(chosen, turn))) return;
+    this.#let(chosen);
+    for (const [trackId, feed] of this.#open) {
+      if (wanted.has(trackId) || feed.flow === 'paused') continue;
+      feed.flow = 'paused';
+      void feed.incoming.pause().catch(() => {}); // a lost socket: the feed goes with it
+    }
+  }
+
+  /** Takes the track from the gateway, once, paused. `null` when everything was dropped meanwhile. */
+  #take(trackId: TrackId): Promise<Feed | null> {
+    const known = this.#feeds.get(trackId);
+    if (known) return known;
+    const receiving = this.#receiving;
+    if (!receiving) return Promise.resolve(null);
+    const taking = receiving.consume(trackId).then((incoming) => {
+      if (this.#feeds.get(trackId) !== taking) {
+        incoming.close();
+        return null;
+      }
+      const feed: Feed = { incoming, flow: 'paused', since: 0 };
+      this.#open.set(trackId, feed);
+      incoming.hold(this.#holds[incoming.kind]);
+      if (incoming.kind === 'audio') this.#mixer?.add(trackId, incoming.track);
+      else this.#show(incoming.track);
+      return feed;
+    });
+    this.#feeds.set(trackId, taking);
+    taking.catch(() => this.#feeds.get(trackId) === taking && this.#feeds.delete(trackId));
+    return taking;
+  }
+
+  async #run(trackId: TrackId): Promise<void> {
+    const feed = await this.#take(trackId);
+    if (!feed || feed.flow === 'running') return;
+    feed.flow = 'running';
+    feed.since = performance.now();
+    await feed.incoming.resume().catch((cause: unknown) => {
+      feed.flow = 'paused';
+      throw cause;
+    });
+  }
+
+  /** Waits until the track's sound comes out of its receiver. `false` when something newer overtook the wait. */
+  async #plays(trackId: TrackId, turn: number): Promise<boolean> {
+    for (;;) {
+      const feed = this.#open.get(trackId);
+      if (turn !== this.#turn) return false;
+      const source = feed?.incoming.receiver?.getSynchronizationSources()[0];
+      if (feed && source && pageTime(source.timestamp) > feed.since) return true;
+      await new Promise((resolve) => setTimeout(resolve, LOOK));
+    }
+  }
+
+  /** Lets `trackId` through and whatever was heard before no longer. */
+  #let(trackId: TrackId): void {
+    const before = this.store.value.heard;
+    if (before === trackId) return;
+    this.#mixer?.level(trackId, 1);
+    if (before) this.#mixer?.level(before, 0);
+    if (before) this.#switchedInMs = Math.round(performance.now() - this.#chosenAt);
+    this.store.patch({ heard: trackId });
+  }
+
+  #show(track: MediaStreamTrack): void {
+    const video = this.#video;
+    if (!video) return;
+    video.srcObject = new MediaStream([track]);
+    // Not awaited: it settles only with the first picture, and the picture only comes once the track is resumed.
+    if (this.store.value.play === 'playing') void video.play().catch(() => {});
+  }
+
+  #dropFeed(trackId: TrackId, consumerId?: string): void {
+    const feed = this.#open.get(trackId);
+    if (consumerId && feed?.incoming.consumerId !== consumerId) return;
+    this.#feeds.delete(trackId);
+    this.#open.delete(trackId);
+    feed?.incoming.close();
+    this.#mixer?.remove(trackId);
+    if (this.store.value.heard === trackId) {
+      this.store.patch({ heard: null });
+      this.#clock.forget();
+    }
+  }
+
+  #dropMedia(): void {
+    this.#turn++;
+    clearTimeout(this.#iceTimer);
+    this.#feeds.clear();
+    for (const trackId of [...this.#open.keys()]) this.#dropFeed(trackId);
+    this.#receiving?.close();
+    this.#receiving = undefined;
+    this.#transport = 'new';
+  }
+
+  #connection(state: TransportState): void {
+    this.#transport = state;
+    clearTimeout(this.#iceTimer);
+    if (state !== 'disconnected' && state !== 'failed') return;
+    this.#iceTimer = setTimeout(
+      () => {
+        this.store.patch({ problem: 'The media connection is interrupted. Reconnecting…' });
+        this.#receiving?.restartIce().catch(() => {}); // the last hope below
+        this.#iceTimer = setTimeout(() => this.#signalling.reopen('The media connection is lost.'), ICE_LAST_HOPE);
+      },
+      state === 'failed' ? 0 : ICE_PATIENCE,
+    );
+  }
+
+  // ── what is heard now ──────────────────────────────────────────────────────────────────────────────────────────────
+
+  #tick(): void {
+    const { heard, chosen, preferences, tracks, play, flowing } = this.store.value;
+    const audio = this.#sourceOf(heard);
+    const base = tracks.find(({ id }) => id === heard)?.rtp;
+    if (audio && base) this.#clock.read(audio, base);
+    const now = this.#clock.now(performance.now());
+    if ((now !== null) !== flowing) this.store.patch({ flowing: now !== null, ...(now !== null && { problem: null }) });
+    const picture = this.#sourceOf('video');
+    const pictureBase = tracks.find(({ id }) => id === 'video')?.rtp;
+    if (now !== null && picture && pictureBase) {
+      const seen = mediaAt(picture.rtp, pictureBase, now) + (performance.now() - picture.at) * 1000;
+      const offset = (now - (this.#mixer?.latency ?? 0) * 1e6 - seen) / 1000;
+      this.#avOffset = this.#avOffset === null ? offset : this.#avOffset * 0.9 + offset * 0.1;
+      this.#align();
+    } else {
+      this.#avOffset = null;
+      this.#alignedAt = performance.now();
+    }
+    if (heard && heard === chosen && heard !== 'original' && play === 'playing' && this.#open.has('original')) {
+      const speaking = now !== null && this.#clips.speaking(heard.slice(4), now);
+      this.#mixer?.level('original', speaking ? preferences.under : 0);
+    }
+  }
+
+  /** Holds whatever comes out early a little longer. Every sound is held alike, so that a switch does not shift it. */
+  #align(): void {
+    if (this.#avOffset === null || performance.now() - this.#alignedAt < ALIGN) return;
+    this.#alignedAt = performance.now();
+    this.#holds = hold(this.#holds, this.#avOffset, LEAST_HOLD);
+    for (const { incoming } of this.#open.values()) incoming.hold(this.#holds[incoming.kind]);
+  }
+
+  #sourceOf(trackId: TrackId | null): { rtp: number; at: number } | undefined {
+    const source = trackId && this.#open.get(trackId)?.incoming.receiver?.getSynchronizationSources()[0];
+    return source ? { rtp: source.rtpTimestamp, at: pageTime(source.timestamp) } : undefined;
+  }
+
+  #applyVolume(): void {
+    const { volume, muted } = this.store.value.preferences;
+    // Loudness is heard on a logarithmic scale: the square makes half the slider sound like half.
+    this.#mixer?.master(muted ? 0 : volume ** 2);
+  }
+}
+
+/** The captions on the picture at `now`, by what the viewer asked for: at most one translated and one original. */
+export function cuesShown(
+  cues: CueBook,
+  state: ViewingState,
+  now: number | null,
+): { translated: CueView | null; original: CueView | null } {
+  const { preferences, session, chosen, tracks } = state;
+  if (now === null || !session || preferences.captions === 'off') return { translated: null, original: null };
+  const dub = chosen?.startsWith('dub:') ? chosen : tracks.find(({ id }) => id.startsWith('dub:'))?.id;
+  const target = dub?.slice(4) ?? null;
+  return {
+    translated: target && preferences.captions !== 'original' ? cues.at(target, now) : null,
+    original: preferences.captions !== 'translated' || !target ? cues.at(session.from, now) : null,
+  };
+}
+
+/** Chromium stamps what it played with the time since 1970; the page's clock counts from its own start, ms. */
+const pageTime = (timestamp: number) => timestamp - performance.timeOrigin;
+
+async function exists(id: string): Promise<boolean> {
+  try {
+    await getSession(id);
+    return true;
+  } catch (cause) {
+    return failureOf(cause).error.code !== 'not_found';
+  }
+}
