@@ -1,0 +1,123 @@
+import { afterEach, beforeEach, describe, expect, test, vi } from 'vitest';
+import { type Actions, main, progressLine, table } from '../../gateway/cli.ts';
+import { UsageError } from '../../gateway/commands.ts';
+
+let out = '';
+let err = '';
+beforeEach(() => {
+  out = err = '';
+  vi.spyOn(process.stdout, 'write').mockImplementation((text) => ((out += String(text)), true));
+  vi.spyOn(process.stderr, 'write').mockImplementation((text) => ((err += String(text)), true));
+});
+afterEach(() => vi.restoreAllMocks());
+
+/** Actions that remember what they were asked and answer with `code`, or throw it. */
+function recorder(code: number | Error = 0) {
+  const asked: [string, object][] = [];
+  const note = (name: string) => (options: object) => {
+    asked.push([name, options]);
+    return code instanceof Error ? Promise.reject(code) : Promise.resolve(code);
+  };
+  const names = ['serve', 'demo', 'dub', 'doctor', 'languages', 'engines'] as const;
+  const actions = Object.fromEntries(names.map((name) => [name, note(name)])) as unknown as Actions;
+  return { asked, actions, ask: (...argv: string[]) => main(argv, actions) };
+}
+
+describe('livedub', () => {
+  test.for([
+    [['demo'], { headless: false, open: true, to: ['es'] }],
+    [
+      ['demo', '--headless', '--seconds', '60', '--out', 'demo.mp4'],
+      { headless: true, seconds: 60, out: 'demo.mp4', open: true, to: ['es'] },
+    ],
+    [
+      ['demo', '--to', 'es,ca', '--to', 'pt-BR', '--no-open'],
+      { headless: false, open: false, to: ['es', 'ca', 'pt-BR'] },
+    ],
+    [['demo', '--file', 'my.mp4', '--port', '0'], { headless: false, file: 'my.mp4', port: 0, open: true, to: ['es'] }],
+    [['dub', 'a.mp4', '--to', 'es', '--out', 'b.mp4'], { file: 'a.mp4', from: 'en', to: ['es'], out: 'b.mp4' }],
+    [['serve', '--config', 'c.json', '--port', '80'], { config: 'c.json', port: 80 }],
+    [['doctor', '--json'], { json: true }],
+    [['languages'], { json: false }],
+    [['engines'], { json: false }],
+  ] as const)('%j is understood', async ([argv, options]) => {
+    const { asked, ask } = recorder();
+    expect(await ask(...argv)).toBe(0);
+    expect(asked).toEqual([[argv[0], options]]);
+  });
+
+  test.for([
+    [['dub', 'a.mp4', '--to', 'es'], '--out'],
+    [['dub', '--to', 'es', '--out', 'b.mp4'], 'file'],
+    [['serve', '--port', '70000'], '0 (any free one) to 65535'],
+    [['demo', '--seconds', 'soon'], 'above 0'],
+    [['demo', '--to', 'not a tag'], 'livedub languages'],
+    [['demo', '--to', ''], 'livedub languages'],
+    [['demo', '--out', 'x.mp4'], '--headless'],
+    [['demo', '--colour'], '--colour'],
+    [['sing'], 'sing'],
+    [[], 'Usage'],
+  ] as const)('%j is refused with exit code 2, naming what is wrong', async ([argv, named]) => {
+    const { asked, ask } = recorder();
+    expect(await ask(...argv)).toBe(2);
+    expect(err).toContain(named);
+    expect(asked).toEqual([]);
+  });
+
+  test('help shows examples and is no failure', async () => {
+    expect(await recorder().ask('--help')).toBe(0);
+    expect(out).toContain('livedub dub talk.mp4 --to es --out talk.es.mp4');
+    expect(await recorder().ask('demo', '--help')).toBe(0);
+    expect(out).toContain('livedub demo --file my.mp4');
+  });
+
+  test('the version is the package’s', async () => {
+    expect(await recorder().ask('--version')).toBe(0);
+    expect(out.trim()).toMatch(/^\d+\.\d+\.\d+$/);
+  });
+
+  test('what fails is one sentence and exit code 1; what was asked wrongly is 2', async () => {
+    expect(await recorder(new Error('Cannot read a.mp4: no such file')).ask('demo')).toBe(1);
+    expect(err).toBe('livedub: Cannot read a.mp4: no such file\n');
+    expect(await recorder(new UsageError('http.port: expected a number')).ask('serve')).toBe(2);
+  });
+
+  test('a command’s own exit code is kept', async () => {
+    expect(await recorder(1).ask('doctor')).toBe(1);
+  });
+
+  test('a signal closes what the command opened, and that is a good end', async () => {
+    let closed = false;
+    const exit = vi.spyOn(process, 'exit').mockReturnValue(undefined as never);
+    const { actions } = recorder();
+    const serve: Actions['serve'] = async (_options, scope) => {
+      scope.defer(() => void (closed = true));
+      process.emit('SIGTERM', 'SIGTERM');
+      // Again from npm, which forwards what the terminal sent already: not a second request.
+      process.emit('SIGTERM', 'SIGTERM');
+      await new Promise<void>((done) =>
+        scope.signal.aborted ? done() : scope.signal.addEventListener('abort', () => done()),
+      );
+      return 0;
+    };
+    expect(await main(['serve'], { ...actions, serve })).toBe(0);
+    expect(closed).toBe(true);
+    expect(exit).not.toHaveBeenCalled();
+  });
+});
+
+test('a dub’s progress is its share, its speed and the time left', () => {
+  const line = progressLine({ fraction: 0.25, speed: 2.5 }, 30, 60);
+  expect(line).toMatch(/^█+░+ {2} 25 % {2}2\.5× {2}1:30 left$/);
+  expect(line.length).toBeLessThan(60);
+  expect(progressLine({ fraction: 0, speed: 0 }, 0, 60)).not.toContain('left');
+});
+
+test('a table’s columns are as wide as they have to be', () => {
+  expect(
+    table([
+      ['a', 'bb', 'c'],
+      ['ccc', 'd', 'e'],
+    ]),
+  ).toBe('a    bb  c\nccc  d   e');
+});

@@ -1,0 +1,133 @@
+import { describe, expect, test } from 'vitest';
+import { languageName, ownName } from '../../client/language-name.ts';
+import { modeWords } from '../../client/mode-words.ts';
+import { preferencesOf } from '../../client/preferences.ts';
+import { inboundOf, reception } from '../../client/reception.ts';
+import { routeOf } from '../../client/route.ts';
+import { actionFor, SHORTCUTS } from '../../client/shortcuts.ts';
+import { trackToHear } from '../../client/track-choice.ts';
+import type { TrackView } from '../../gateway/protocol.ts';
+
+const origin = 'https://dub.example';
+
+test.for([
+  ['/', '', { page: 'sessions' }],
+  ['/watch/abc', '', { page: 'watch', id: 'abc' }],
+  ['/watch/a%20b/', '', { page: 'watch', id: 'a b' }],
+  ['/watch', '', { page: 'missing', path: '/watch' }],
+  ['/watch/a/b', '', { page: 'missing', path: '/watch/a/b' }],
+  ['/watch/%', '', { page: 'missing', path: '/watch/%' }],
+  ['/elsewhere/x', '', { page: 'missing', path: '/elsewhere/x' }],
+  ['/publish/abc', '', { page: 'publish', id: 'abc', autostart: null }],
+  [
+    '/publish/abc',
+    '?autostart=file&src=/clips/a.webm?v=1',
+    { page: 'publish', id: 'abc', autostart: '/clips/a.webm?v=1' },
+  ],
+  ['/publish/abc', '?autostart=file', { page: 'publish', id: 'abc', autostart: null }],
+  ['/publish/abc', '?autostart=file&src=https://evil.example/a.webm', { page: 'publish', id: 'abc', autostart: null }],
+  ['/publish/abc', '?autostart=file&src=//evil.example/a.webm', { page: 'publish', id: 'abc', autostart: null }],
+] as const)('%s%s shows %j', ([path, query, route]) => {
+  expect(routeOf(path, query, origin)).toEqual(route);
+});
+
+test('every mode is put in words, and everything that is missing is explained', () => {
+  for (const audio of ['dubbed', 'original'] as const) {
+    for (const video of ['driven', 'original', 'none'] as const) {
+      for (const text of ['translated', 'transcribed', 'none'] as const) {
+        const words = modeWords({ audio, video, text });
+        const whole = audio === 'dubbed' && text !== 'none';
+        expect(words.tone).toBe(whole ? 'good' : 'reduced');
+        expect(words.explanation === null).toBe(whole);
+        expect(words.badge).toMatch(audio === 'dubbed' ? /^dubbed/ : /^original voice/);
+      }
+    }
+  }
+});
+
+describe('the keyboard', () => {
+  const press = (key: string, tag = 'body', type: string | null = null, modified = false) =>
+    actionFor({ key, modified, target: { tag, type } });
+
+  test('every shortcut in the list works, and capitals too', () => {
+    for (const { keys, action } of SHORTCUTS)
+      for (const key of keys) expect(press(key === 'space' ? ' ' : key)).toBe(action);
+    expect(press('M')).toBe('mute');
+  });
+
+  test("the browser's own shortcuts and text being typed are left alone", () => {
+    expect(press('f', 'body', null, true)).toBeNull();
+    expect(press('m', 'input', 'text')).toBeNull();
+    expect(press('c', 'select')).toBeNull();
+    expect(press('m', 'input', 'range')).toBe('mute');
+    expect(press(' ', 'button')).toBeNull();
+    expect(press('x')).toBeNull();
+  });
+});
+
+describe('the language heard at first', () => {
+  const track = (id: TrackView['id'], language: string | null): TrackView => ({
+    id,
+    language,
+    label: null,
+    kind: language ? 'audio' : 'video',
+    rtp: { base: 0, rate: 1 },
+  });
+  const tracks = [track('video', null), track('original', 'en'), track('dub:es', 'es'), track('dub:pt-BR', 'pt-BR')];
+
+  test.for([
+    [['fr', 'pt-PT', 'es'], 'dub:pt-BR'],
+    [['es-MX'], 'dub:es'],
+    [['de'], 'dub:es'],
+    [['en-GB'], 'dub:es'],
+    [[], 'dub:es'],
+  ] as const)('somebody who reads %j hears %s', ([understood, id]) => {
+    expect(trackToHear(tracks, understood)).toBe(id);
+  });
+
+  test('somebody who chose the original last time hears it again', () => {
+    expect(trackToHear(tracks, ['en'], 'en')).toBe('original');
+  });
+
+  test('without a dub it is the original, and without sound nothing', () => {
+    expect(trackToHear(tracks.slice(0, 2), ['es'])).toBe('original');
+    expect(trackToHear(tracks.slice(0, 1), ['es'])).toBeNull();
+  });
+});
+
+test('languages are named, and a tag nobody knows stays a tag', () => {
+  expect([languageName('es'), ownName('es'), ownName('ca')]).toEqual(['Spanish', 'Español', 'Català']);
+  expect([languageName('not a tag'), ownName('not a tag')]).toEqual(['not a tag', 'Not a tag']);
+});
+
+test.for([
+  [null, 'translated', 1],
+  ['nonsense', 'translated', 1],
+  [{ volume: 7, captions: 'sideways' }, 'translated', 1],
+  [{ volume: 0.25, captions: 'both' }, 'both', 0.25],
+] as const)('stored preferences %j give captions %s and volume %d', ([stored, captions, volume]) => {
+  expect(preferencesOf(stored)).toMatchObject({ captions, volume });
+});
+
+test("a stream's figures leave out mediasoup's probe, and rates are per second", () => {
+  const probe = { type: 'inbound-rtp', kind: 'video', mid: 'probator', timestamp: 0, framesDecoded: 0 };
+  const row = {
+    type: 'inbound-rtp',
+    kind: 'video',
+    mid: '1',
+    timestamp: 2_000,
+    bytesReceived: 250_000,
+    framesDecoded: 60,
+    packetsLost: 3,
+    jitter: 0.004,
+  };
+  expect(inboundOf([probe, row], 'video')).toBe(row);
+  expect(inboundOf([probe, row], 'audio')).toBeUndefined();
+  expect(reception(row, { ...row, timestamp: 0, bytesReceived: 0, framesDecoded: 10 })).toMatchObject({
+    kbps: 1000,
+    fps: 25,
+    lost: 3,
+    jitterMs: 4,
+  });
+  expect(reception(row, undefined)).toMatchObject({ kbps: 0, fps: 0 });
+});
