@@ -103,6 +103,8 @@ export class HostedSession {
   #sending = false;
   #wasLive = false;
   #inputs: readonly InputTrack[] = [];
+  /** `input` messages that the process has not acted on yet. */
+  #unanswered = 0;
   #inputUntil = -Infinity;
   #publisher: Audience | undefined;
   #viewers = 0;
@@ -342,11 +344,15 @@ export class HostedSession {
 
   /** Packets of a new track wait until the process knows of it. */
   #announceInput(): void {
-    const process = this.#process;
     this.#relay?.pause();
-    void process?.send({ type: 'input', tracks: this.#inputs }).then(() => {
-      if (this.#process === process && this.#ports.input !== 0 && this.#phase !== 'restarting') this.#relay?.resume();
-    });
+    this.#unanswered += 1;
+    void this.#process?.send({ type: 'input', tracks: this.#inputs });
+  }
+
+  #listening(process: SessionProcess | undefined): void {
+    if (this.#process !== process) return;
+    this.#unanswered -= 1;
+    if (this.#unanswered === 0 && this.#phase === 'up') this.#relay?.resume();
   }
 
   get #hasInput(): boolean {
@@ -367,6 +373,7 @@ export class HostedSession {
       if (this.#process === process) this.#hear(message);
     });
     this.#process = process;
+    this.#unanswered = 0;
     this.#sending = false;
     void process.exited.then((exit) => this.#exited(process, exit));
     this.#watch(READY_WITHIN);
@@ -399,6 +406,10 @@ export class HostedSession {
     switch (message.type) {
       case 'ready':
         return this.#then(() => this.#ready(message.ports));
+      case 'listening': {
+        const process = this.#process;
+        return this.#then(async () => this.#listening(process));
+      }
       case 'video':
         return this.#then(() => this.#offerVideo(message.track));
       case 'live':
@@ -441,12 +452,10 @@ export class HostedSession {
     if (!(await room.connect(ports.output))) this.#lost('The session process moved.');
     if (this.#process !== process || this.over) return;
     this.#relay?.to(ports.input);
-    await process?.send({ type: 'input', tracks: this.#inputs });
-    if (this.#process !== process || this.over) return;
+    this.#relay?.rewind();
+    this.#announceInput();
     this.#phase = 'up';
     this.#reason = null;
-    this.#relay?.rewind();
-    this.#relay?.resume();
     this.#watch(SILENT_FOR);
     this.#start.ok();
     this.#settle();

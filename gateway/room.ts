@@ -19,6 +19,9 @@ const LOOPBACK = '127.0.0.1';
 /** Where the sender's estimate of a viewer's downlink starts, bit/s: enough for sound and a small picture at once. */
 const FIRST_ESTIMATE = 1_000_000;
 
+/** What the system may hold for the worker while it is busy, bytes; less where the system allows less. */
+const RECEIVE_BUFFER = 4 * 1024 * 1024;
+
 export interface RoomOptions {
   readonly sfu: Sfu;
   readonly rtc: Config['rtc'];
@@ -68,7 +71,12 @@ export class Room {
     const portRange = options.rtc.ports;
     const plain = (port?: number) =>
       router.createPlainTransport({
-        listenInfo: { protocol: 'udp', ip: LOOPBACK, ...(port === undefined ? { portRange } : { port }) },
+        listenInfo: {
+          protocol: 'udp',
+          ip: LOOPBACK,
+          recvBufferSize: RECEIVE_BUFFER,
+          ...(port === undefined ? { portRange } : { port }),
+        },
         rtcpMux: true,
         comedia: false,
       });

@@ -11,6 +11,8 @@ import type { AccessUnit, VideoCodec } from './video.ts';
 const CONCEALABLE = 4_800;
 /** After so long without a packet silence is made while it lasts, so that the programme goes on. */
 const ABSENT = seconds(1);
+/** Nobody looked for longer than this: the process was busy or stopped. Ticks are due every 20 ms or so. */
+const STALL = ms(200);
 /** libopus conceals in steps of 2.5 ms. */
 const GRAIN = 120;
 const LONGEST_STEP = OPUS_FRAME;
@@ -52,6 +54,9 @@ export class AudioReceiver {
   #next: number | undefined;
   /** When the last packet came, and where it ended. */
   #heard: { readonly arrived: ClockTime; readonly end: number } | undefined;
+  /** When {@link tick} was last called, and how long nobody looked since the last packet came, because of a stall of ours. */
+  #looked: ClockTime | undefined;
+  #unwatched = 0;
   /** Packets missing before the next one. */
   #missing = 0;
   #fading = 0;
@@ -91,10 +96,16 @@ export class AudioReceiver {
   /** What time alone brings: losses no longer waited for, silence while nothing comes. Call it every 20 ms or so. */
   tick(now: ClockTime): AudioChunk[] {
     const chunks = this.#release(now);
+    // What came while nobody looked waits in the socket, and is read after this.
+    const rest = between(this.#looked ?? now, now);
+    if (rest > STALL) this.#unwatched += rest;
+    this.#looked = now;
     const heard = this.#heard;
-    if (!heard || this.#next === undefined || between(heard.arrived, now) < ABSENT) return chunks;
+    if (!heard || this.#next === undefined) return chunks;
+    const absent = (between(heard.arrived, now) - this.#unwatched) as Span;
+    if (absent < ABSENT) return chunks;
     // As far as packets sent in time would have brought it by now, less what the jitter buffer may still hold.
-    const reach = heard.end + ticksIn(between(heard.arrived, now)) - ticksIn(ABSENT);
+    const reach = heard.end + ticksIn(absent) - ticksIn(ABSENT);
     return [...chunks, ...this.#silence(frames(reach - this.#next))];
   }
 
@@ -132,6 +143,7 @@ export class AudioReceiver {
       chunks.push(...this.#conceal(duration));
     }
     this.#heard = { arrived, end: this.#next ?? 0 };
+    this.#unwatched = 0;
     return chunks;
   }
 

@@ -17,6 +17,11 @@ const FRAME = samples(OPUS_FRAME, OPUS_RATE);
 const GAP = 128;
 /** One tick of the video clock, 1/90 000 s, and a bit: no two pictures get the same stamp. */
 const INSTANT = 12;
+/**
+ * Packets of video sent in one tick, give or take a picture: more at once, as after a stall, overflow the SFU's socket,
+ * which holds some 90 full datagrams by default. In 10 ms steps these are 30 Mbit/s.
+ */
+const BURST = 32;
 /** How long a process that takes over waits to have caught up with its source. */
 const PATIENCE = seconds(1);
 
@@ -51,6 +56,8 @@ export class Output {
   #videoSequence: number;
   #reported: ClockTime;
   #sent = false;
+  /** Pictures that are due and have not been sent yet: after a stall there are more than a socket takes at once. */
+  readonly #leaving: AccessUnit[] = [];
   /** Pictures from before the play-head of a process that takes over; `undefined` once it has caught up. */
   #missed: AccessUnit[] | undefined;
   readonly #began: MediaTime;
@@ -113,8 +120,13 @@ export class Output {
     for (const played of timeline.frames(now)) this.#play(played);
     if (this.#video) {
       const { rtp } = this.#video;
-      for (const { start, payloads } of this.#due(timeline.playhead(now))) {
+      this.#leaving.push(...this.#due(timeline.playhead(now)));
+      for (let room = BURST; room > 0;) {
+        const unit = this.#leaving.shift();
+        if (!unit) break;
+        const { start, payloads } = unit;
         payloads.forEach((payload, i) => this.#send(rtp.packet(payload, start, i === payloads.length - 1)));
+        room -= payloads.length;
       }
     }
     if (this.#sent && between(this.#reported, now) >= REPORT_EVERY) this.#report(now);

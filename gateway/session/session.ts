@@ -12,6 +12,8 @@ import type { Clip, Cue, Language } from '../../pipeline/domain.ts';
 import { type Dubbing, dub } from '../../pipeline/dub.ts';
 import type { Fault } from '../../pipeline/fault.ts';
 import type { Mode } from '../../pipeline/mode.ts';
+import { SEGMENTING } from '../../pipeline/segmenter.ts';
+import { CLOSING } from '../../pipeline/utterances.ts';
 import type { ModeView, StatsView } from '../protocol.ts';
 import { Engines } from './engines.ts';
 import { FileSource } from './file-source.ts';
@@ -268,6 +270,7 @@ export class Session implements Sink {
       stretcher,
       place: (clip) => this.#place(clip),
       generation: resume?.generation ?? 0,
+      ...within(seconds(spec.delay)),
     });
     this.#scope.defer(() => dubbing.close());
     dubbing.cues$.subscribe((cue) => this.#cue(cue));
@@ -384,6 +387,14 @@ export class Session implements Sink {
   #reply(datagram: Uint8Array): void {
     if (this.#relay) this.#socket.input.send(datagram, this.#relay);
   }
+}
+
+/** From an utterance's last word to its dub in place: words settle about 1.1 s after they were said, the rest is quick. */
+const TURNAROUND = seconds(1.7);
+/** How long speech may get before it is cut: what takes longer to say than the delay leaves could never be dubbed. */
+function within(delay: Span) {
+  const longest = Math.max(seconds(1.2), Math.min(CLOSING.longest, delay - TURNAROUND)) as Span;
+  return { closing: { longest }, segmenting: { longest: Math.min(SEGMENTING.longest, longest + seconds(1)) as Span } };
 }
 
 const round = (value: number) => Math.round(value * 1_000) / 1_000;
