@@ -78,6 +78,8 @@ export class Viewing {
   #video: HTMLVideoElement | undefined;
   /** Counts choices and rebuilds: whoever waited across one of them has been overtaken. */
   #turn = 0;
+  /** Counts rebuilds only: who chooses while the page joins does not overtake the joining. */
+  #build = 0;
   #chosenAt = 0;
   #switchedInMs: number | null = null;
   #avOffset: number | null = null;
@@ -220,7 +222,7 @@ export class Viewing {
 
   async #join(): Promise<void> {
     this.#dropMedia();
-    const turn = this.#turn;
+    const build = this.#build;
     try {
       const { session, routerRtpCapabilities, cues } = await this.#signalling.request('join', { role: 'viewer' });
       this.cues.clear();
@@ -235,11 +237,11 @@ export class Viewing {
         (method, data) => this.#signalling.request(method, data),
         (now) => this.#connection(now),
       );
-      if (turn !== this.#turn) return receiving.close();
+      if (build !== this.#build) return receiving.close();
       this.#receiving = receiving;
       await this.#follow();
     } catch (cause) {
-      if (turn !== this.#turn) return; // the socket went meanwhile, and comes back by itself
+      if (build !== this.#build) return; // the socket went meanwhile, and comes back by itself
       const failure = failureOf(cause);
       if (failure.error.code === 'not_found') {
         this.store.patch({ link: 'missing', problem: sentences(failure) });
@@ -391,6 +393,7 @@ export class Viewing {
 
   #dropMedia(): void {
     this.#turn++;
+    this.#build++;
     clearTimeout(this.#iceTimer);
     this.#feeds.clear();
     for (const trackId of [...this.#open.keys()]) this.#dropFeed(trackId);

@@ -58,6 +58,9 @@ export class PageServer {
   readonly #http = createServer((request, response) => void this.#serve(request, response));
   readonly #ws = new WebSocketServer({ noServer: true });
 
+  /** Delays what is asked until it resolves. */
+  onAsked: (method: Method) => Promise<void> = () => Promise.resolve();
+
   /** `dist` is `dist/client`; `files` is served below `/files/`. */
   constructor(dist: string, files: string) {
     this.#dist = dist;
@@ -163,6 +166,7 @@ export class PageServer {
   }
 
   async #answer(ws: WebSocket, id: string, method: Method, data: unknown): Promise<unknown> {
+    await this.onAsked(method);
     if (method !== 'join') {
       if (this.media) return this.media.answer(ws, method, data);
       return method === 'createTransport' ? NO_MEDIA.transport : {};

@@ -331,6 +331,23 @@ describe.skipIf(noMedia)(`pages with media${noMedia ? ` (skipped: ${noMedia})` :
     });
   });
 
+  test('somebody who clicks Play while the page is still joining gets picture and sound', async () => {
+    server.sessions.set('a', cannedSession('a'));
+    let join = () => {};
+    const joining = new Promise<void>((resolve) => (join = resolve));
+    server.onAsked = (method) => (method === 'createTransport' ? joining : Promise.resolve());
+    try {
+      const page = await opened('/watch/a');
+      await page.getByRole('button', { name: 'Play', exact: true }).first().click();
+      await page.waitForFunction(() => window.livedub?.page === 'viewer' && window.livedub.play === 'playing');
+      join();
+      await live(page);
+      expect(media.flowing().sort()).toEqual(['dub:es', 'video']);
+    } finally {
+      server.onAsked = () => Promise.resolve();
+    }
+  });
+
   test('captions are shown in time with what is heard, by speaker, and the original rises under a clip', async () => {
     server.sessions.set('a', cannedSession('a'));
     const page = await opened('/watch/a');
