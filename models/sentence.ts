@@ -39,6 +39,9 @@ export const capitalised = (text: string): string =>
 /** Whether anything in a sentence but its beginning and the English `I` has a capital: a name, a German noun. */
 const namesSomething = (text: string): boolean => /(?<![.!?…]\s*|^["'“‘«([]?)(?!I\b)\b\p{Lu}/u.test(text);
 
+/** A word in capitals. */
+const SHOUTED = /(?<![\p{L}\p{N}])\p{Lu}{2,}(?![\p{L}\p{N}])/u;
+
 /** Languages that also open a question or an exclamation with a mark. */
 const OPENS = /^(?:es|ast)(?:-|$)/i;
 const opened = (text: string) =>
@@ -55,8 +58,10 @@ export function finished(translation: string, source: string, language: Language
     .replace(/\s+/g, ' ')
     .replace(/ (?=[,.;:!?…)])/g, '')
     .trim();
+  // Apertium spells a word in capitals that it takes for the whole of its beginning: "EL agua".
+  const calm = SHOUTED.test(source) ? tidy : tidy.replaceAll(new RegExp(SHOUTED, 'gu'), (word) => word.toLowerCase());
   const evened = namesSomething(source)
-    ? tidy
-    : tidy.replace(/(?<=[\p{L}\p{N},;:] )\p{Lu}(?=\p{Ll}|\b)/gu, (letter) => letter.toLowerCase());
+    ? calm
+    : calm.replace(/(?<=[\p{L}\p{N},;:] )\p{Lu}(?=\p{Ll}|\b)/gu, (letter) => letter.toLowerCase());
   return capitalised(OPENS.test(language) ? opened(evened) : evened);
 }

@@ -49,6 +49,8 @@ describe('a translation is finished', () => {
     // Apertium moves capitals with the words it moves.
     ['buenos días Mi nombre es jordan.', 'good morning my name is jordan.', 'Buenos días mi nombre es jordan.'],
     ['Quiero hablar a Mary el lunes.', 'I want to talk to Mary on Monday.', 'Quiero hablar a Mary el lunes.'],
+    ['EL agua del río es muy fría.', 'the water of the river is very cold.', 'El agua del río es muy fría.'],
+    ['La BBC está aquí.', 'the BBC is here.', 'La BBC está aquí.'],
     ['Bonos díes , ciudá .', 'good morning, city.', 'Bonos díes, ciudá.'],
     [' Qué  tiempo es?', 'what time is it?', '¿Qué tiempo es?'],
     ['Hola. cómo estás? Bien!', 'hello. how are you? fine!', 'Hola. ¿Cómo estás? ¡Bien!'],
