@@ -113,10 +113,10 @@ export class Browsers {
   async watch(session: string, language: string): Promise<Page> {
     const page = await this.open(`/watch/${session}`);
     await page.getByRole('button', { name: /play/i }).first().click();
-    await page.waitForFunction('window.livedub?.connected && window.livedub.framesDecoded > 5', undefined, {
-      timeout: 90_000,
+    const playing = `window.livedub?.connected && window.livedub.framesDecoded > 5 && window.livedub.heard === "dub:${language}"`;
+    await page.waitForFunction(playing, undefined, { timeout: 45_000 }).catch(async (cause: unknown) => {
+      throw new Error(`The viewer does not play: ${await said(page)}`, { cause });
     });
-    await page.waitForFunction(`window.livedub.heard === "dub:${language}"`, undefined, { timeout: 30_000 });
     return page;
   }
 
@@ -146,6 +146,15 @@ export async function note(page: Page, field: 'currentMedia' | 'fileMedia'): Pro
   })()`);
   return () => page.evaluate<Sample[]>('window.benchNotes');
 }
+
+/** All that a page says of itself, and its media connections, as JSON. */
+const said = (page: Page): Promise<string> =>
+  page.evaluate<string>(`(async () => {
+    const { connections, ...wire } = window.benchWire;
+    const rows = await Promise.all(connections.map(async (each) => [...(await each.getStats()).values()]));
+    const incoming = rows.flat().filter(({ type }) => type === 'inbound-rtp');
+    return JSON.stringify({ ...window.livedub, ...wire, incoming, text: document.body.innerText });
+  })()`);
 
 /** Notes what a viewer's page plays twenty times a second, in the page itself. Returns how to read the notes. */
 export async function follow(page: Page): Promise<() => Promise<Moment[]>> {

@@ -23,51 +23,81 @@ Examples:
   npm run bench -- latency --file talk.mp4 --plain
   npm run bench -- sessions --counts 2,4,6,8`;
 
-const { values, positionals } = parseArgs({
-  allowPositionals: true,
-  options: {
-    file: { type: 'string' },
-    to: { type: 'string', default: LATENCY_DEFAULTS.to },
-    seconds: { type: 'string' },
-    delay: { type: 'string', default: String(LATENCY_DEFAULTS.delay) },
-    counts: { type: 'string', default: '1,2,3,4,5,6' },
-    out: { type: 'string', default: LATENCY_DEFAULTS.out },
-    plain: { type: 'boolean', default: false },
-    help: { type: 'boolean', default: false },
-  },
-});
+/** Asked for in a way that cannot be done. */
+class UsageError extends Error {}
 
-const scope = new Scope('bench');
-process.once('SIGINT', () => void scope.close());
-const { file, to, out } = values;
-try {
-  switch (values.help ? 'help' : positionals[0]) {
+function asked() {
+  try {
+    return parseArgs({
+      allowPositionals: true,
+      options: {
+        file: { type: 'string' },
+        to: { type: 'string', default: LATENCY_DEFAULTS.to },
+        seconds: { type: 'string' },
+        delay: { type: 'string', default: String(LATENCY_DEFAULTS.delay) },
+        counts: { type: 'string', default: '1,2,3,4,5,6' },
+        out: { type: 'string', default: LATENCY_DEFAULTS.out },
+        plain: { type: 'boolean', default: false },
+        help: { type: 'boolean', default: false },
+      },
+    });
+  } catch (failure) {
+    throw new UsageError(failure instanceof Error ? failure.message : String(failure));
+  }
+}
+
+function seconds(option: string, text: string | undefined, otherwise: number): number {
+  const value = text === undefined ? otherwise : Number(text);
+  if (Number.isFinite(value) && value > 0) return value;
+  throw new UsageError(`--${option} must be a number of seconds above 0, received ${text}`);
+}
+
+async function run(scope: Scope): Promise<number> {
+  const { values, positionals } = asked();
+  const { file, to, out } = values;
+  const [what] = positionals;
+  if (values.help || what === undefined) {
+    console.log(HELP);
+    return values.help ? 0 : 2;
+  }
+  switch (what) {
     case 'latency': {
-      const seconds = Number(values.seconds ?? LATENCY_DEFAULTS.seconds);
       const result = await latency(
-        { file, to, seconds, delay: Number(values.delay), out, browser: !values.plain },
+        {
+          file,
+          to,
+          seconds: seconds('seconds', values.seconds, LATENCY_DEFAULTS.seconds),
+          delay: seconds('delay', values.delay, LATENCY_DEFAULTS.delay),
+          out,
+          browser: !values.plain,
+        },
         scope,
       );
       console.log(
         `${latencyText(result, process.stdout.columns)}\n\nresults                    ${out}/latency.json, ${out}/latency.html`,
       );
-      break;
+      return 0;
     }
     case 'sessions': {
       const counts = values.counts.split(',').map(Number);
       if (counts.some((count) => !Number.isInteger(count) || count < 1))
-        throw new Error(`--counts must be whole numbers, received ${values.counts}`);
-      await sessions({ file, to, counts, seconds: Number(values.seconds ?? 45), out }, scope);
+        throw new UsageError(`--counts must be whole numbers, received ${values.counts}`);
+      await sessions({ file, to, counts, seconds: seconds('seconds', values.seconds, 45), out }, scope);
       console.log(`\nresults  ${out}/sessions.json, ${out}/sessions.html`);
-      break;
+      return 0;
     }
     default:
-      console.log(HELP);
-      process.exitCode = values.help ? 0 : 2;
+      throw new UsageError(`There is no bench called '${what}'; there is latency, and there is sessions`);
   }
+}
+
+const scope = new Scope('bench');
+process.once('SIGINT', () => void scope.close());
+try {
+  process.exitCode = await run(scope);
 } catch (failure) {
-  console.error(failure);
-  process.exitCode = 1;
+  process.exitCode = failure instanceof UsageError ? 2 : 1;
+  console.error(failure instanceof UsageError ? failure.message : failure);
 } finally {
   await scope.close().catch(() => {});
 }

@@ -233,7 +233,14 @@ const ACTIONS: Actions = {
 
 /** Whether the person who typed the command can put it right by typing another. */
 const askedWrongly = (thrown: unknown) =>
-  thrown instanceof Error && ['UsageError', 'ConfigError', 'NoRoute'].includes(thrown.name);
+  thrown instanceof Error && ['UsageError', 'ConfigError', 'NoRoute', 'Refusal'].includes(thrown.name);
+
+/** What went wrong and, where it is known, what to do about it. */
+function sentences(thrown: unknown): string {
+  if (!(thrown instanceof Error)) return String(thrown);
+  const fix = 'fix' in thrown && typeof thrown.fix === 'string' ? thrown.fix : undefined;
+  return fix === undefined ? thrown.message : `${thrown.message.replace(/\.?$/, '.')} ${fix}`;
+}
 
 /**
  * Runs one command line and answers its exit code. SIGINT and SIGTERM close what it opened; a second one leaves at once.
@@ -259,8 +266,7 @@ export async function main(argv: readonly string[], actions: Actions = ACTIONS):
     if (thrown instanceof CommanderError) code = thrown.exitCode === 0 ? 0 : MISUSED;
     else if (first === 0) {
       // Node's own stack is for us: LIVEDUB_STACK shows it, a person gets the sentence.
-      const said = thrown instanceof Error ? thrown.message : String(thrown);
-      process.stderr.write(`livedub: ${said}\n`);
+      process.stderr.write(`livedub: ${sentences(thrown)}\n`);
       if (process.env['LIVEDUB_STACK'] && thrown instanceof Error) process.stderr.write(`${thrown.stack}\n`);
       code = askedWrongly(thrown) ? MISUSED : FAILED;
     }

@@ -63,6 +63,8 @@ export function spread(values: readonly number[]): Spread | null {
 }
 const round = (value: number) => Math.round(value * 1_000) / 1_000;
 
+type Dubbed = LineRecord & { readonly dub: NonNullable<LineRecord['dub']> };
+
 /** How much sound is kept for listening: an hour's report listens to its first ten minutes. */
 const LISTENED = seconds(600);
 
@@ -112,7 +114,7 @@ export class Witness {
     const dubs = within.flatMap((line) => (line.dub ? [{ ...line, dub: line.dub }] : []));
     const heard = dubs
       .filter(({ dub }) => dub.start > span.start + 500_000 && dub.end < span.end)
-      .flatMap((line) => this.#listen(line, facts.underDub) ?? []);
+      .flatMap((line) => this.#listen(line, dubs, facts.underDub) ?? []);
     const offsets = heard.flatMap(({ offset }) => (offset === null ? [] : [offset / 1_000]));
     const transit = (track: TrackId) => spread(this.#transit.get(track) ?? [])?.p50;
     const [video, dub] = [transit('video'), transit(to[0] ? `dub:${to[0]}` : 'original')];
@@ -155,12 +157,14 @@ export class Witness {
     for (const { decoder } of this.#tapes.values()) decoder[Symbol.dispose]();
   }
 
-  #listen(line: LineRecord & { dub: { start: number; end: number } }, underDub: number) {
+  #listen(line: Dubbed, all: readonly Dubbed[], underDub: number) {
     const dub = this.#tapes.get(`dub:${line.language}`)?.tape;
     const original = this.#tapes.get('original')?.tape;
     if (!dub || !original || line.dub.end > dub.end) return undefined;
     const clip = { start: at(line.dub.start - dub.origin), end: at(line.dub.end - dub.origin) };
-    return listenFor(clip, dub.pcm, original.pcm, underDub);
+    const others = all.filter((each) => each.language === line.language && each.dub.start < line.dub.start);
+    const since = Math.max(dub.origin, ...others.map((each) => each.dub.end));
+    return listenFor(clip, dub.pcm, original.pcm, underDub, at(Math.min(since, line.dub.start) - dub.origin));
   }
 }
 
@@ -179,34 +183,48 @@ const cut = (text: string, width: number) =>
 const show = (value: Spread | null, unit: string, digits = 2) =>
   value ? `p50 ${value.p50.toFixed(digits)} ${unit}, p95 ${value.p95.toFixed(digits)} ${unit}` : 'not measured';
 
-/** For a person, at most `width` columns wide. */
+/** A named fact, broken between words where it gets wider than `width`. */
+function fact(name: string, text: string, width: number): string[] {
+  const rows: string[] = [];
+  let row = name.padEnd(NAME);
+  for (const word of text.split(' ')) {
+    if (row.length > NAME && row.length + word.length > width) {
+      rows.push(row.trimEnd());
+      row = ' '.repeat(NAME);
+    }
+    row += `${word} `;
+  }
+  return [...rows, row.trimEnd()];
+}
+const NAME = 16;
+
+/** For a person, at most `width` columns wide; 64 at least. */
 export function reportText(report: Report, width = 110): string {
   const { lines, listening, recorded } = report;
   const room = Math.max(12, Math.floor((width - 40) / 2));
-  const rows = report.transcript.map((line) =>
-    [
-      clock(line.start),
-      cut(line.language, 5),
-      cut(line.outcome, 8),
-      line.dub && line.speed
-        ? `${((line.dub.start - line.start) / 1e6).toFixed(2).padStart(6)} ${line.speed.toFixed(2)}×`
-        : '            ',
-      cut(line.source, room),
-      cut(line.text, room),
-    ].join(' '),
-  );
+  const row = (...cells: [time: string, to: string, outcome: string, fit: string, heard: string, said: string]) => {
+    const [time, to, outcome, fit, heard, said] = cells;
+    return [time.padEnd(7), cut(to, 5), cut(outcome, 8), fit.padEnd(12), cut(heard, room), cut(said, room)].join(' ');
+  };
+  const facts: Readonly<Record<string, string>> = {
+    lines: `${lines.dubbed} dubbed (${lines.trimmed} of them shortened), ${lines.late} late, ${lines.captionOnly} caption only`,
+    speed: [show(lines.speed, '×'), ...Object.entries(lines.rungs).map(([rung, n]) => `${rung} ${n}`)].join(', '),
+    listened: `${listening.heard} of ${listening.scheduled} dubs heard where they were scheduled; onset ${show(listening.offsetMs, 'ms', 0)}`,
+    'ear-voice span': `${show(report.earVoiceSpan, 's')} (the programme is shown ${report.delay} s late)`,
+    'dub in place': `${show(report.after.placed, 's')} after the words; ${show(report.slack, 's')} before it was due`,
+    'picture to dub': report.avOffsetMs === null ? 'not measured' : `${report.avOffsetMs.toFixed(1)} ms apart`,
+    recorded: `${recorded.file}: ${recorded.seconds.toFixed(1)} s, ${recorded.pictures} pictures, ${recorded.packetsLost} packets lost`,
+  };
   return [
-    `  time   to    outcome   shift speed ${cut('heard', room)} said`,
-    ...rows,
+    row('time', 'to', 'outcome', ' shift speed', 'heard', 'said'),
+    ...report.transcript.map((line) => {
+      const fit =
+        line.dub && line.speed
+          ? `${((line.dub.start - line.start) / 1e6).toFixed(2).padStart(6)} ${line.speed.toFixed(2)}×`
+          : '';
+      return row(clock(line.start), line.language, line.outcome, fit, line.source, line.text);
+    }),
     '',
-    `lines           ${lines.dubbed} dubbed (${lines.trimmed} of them shortened), ${lines.late} late, ${lines.captionOnly} caption only`,
-    `speed           ${show(lines.speed, '×')}   ${Object.entries(lines.rungs)
-      .map(([rung, n]) => `${rung} ${n}`)
-      .join(', ')}`,
-    `listened        ${listening.heard} of ${listening.scheduled} dubs heard where they were scheduled; onset ${show(listening.offsetMs, 'ms', 0)}`,
-    `ear-voice span  ${show(report.earVoiceSpan, 's')} (the programme is shown ${report.delay} s late)`,
-    `dub in place    ${show(report.after.placed, 's')} after the words; ${show(report.slack, 's')} before it was due`,
-    `picture to dub  ${report.avOffsetMs === null ? 'not measured' : `${report.avOffsetMs.toFixed(1)} ms apart`}`,
-    `recorded        ${recorded.file}: ${recorded.seconds.toFixed(1)} s, ${recorded.pictures} pictures, ${recorded.packetsLost} packets lost`,
+    ...Object.entries(facts).flatMap(([name, text]) => fact(name, text, width)),
   ].join('\n');
 }

@@ -1,6 +1,7 @@
 import { afterEach, beforeEach, describe, expect, test, vi } from 'vitest';
 import { type Actions, main, progressLine, table } from '../../gateway/cli.ts';
 import { UsageError } from '../../gateway/commands.ts';
+import { Refusal } from '../../media/refusal.ts';
 
 let out = '';
 let err = '';
@@ -80,6 +81,10 @@ describe('livedub', () => {
     expect(await recorder(new Error('Cannot read a.mp4: no such file')).ask('demo')).toBe(1);
     expect(err).toBe('livedub: Cannot read a.mp4: no such file\n');
     expect(await recorder(new UsageError('http.port: expected a number')).ask('serve')).toBe(2);
+    const fix = 'Use one of .mp4, .mkv.';
+    const refusal = new Refusal({ code: 'unsupported', field: 'out', message: 'Cannot write a.avi', fix });
+    expect(await recorder(refusal).ask('demo')).toBe(2);
+    expect(err).toContain('livedub: Cannot write a.avi. Use one of .mp4, .mkv.\n');
   });
 
   test('a command’s own exit code is kept', async () => {
