@@ -104,6 +104,7 @@ export class Output {
       if (this.#video.track.mimeType === video.mimeType) return this.#video.track;
       this.#videoSequence = (this.#video.rtp.sequence + 1) & 0xffff;
       this.#line.clear();
+      this.#leaving.length = 0;
     }
     this.#video = { track: video, rtp: this.#rtp(video, { by: 'packet', next: this.#videoSequence }) };
     return video;
@@ -134,8 +135,8 @@ export class Output {
 
   /**
    * Pictures to send now. A process that takes over gets those before the play-head in a burst: a decoder needs them from
-   * the last key frame on, but its viewer has seen them. They are stamped as of the take-over, one tick after the other,
-   * since a receiver throws away what is older than what it has shown.
+   * the last key frame on, but its viewer has seen them. They are stamped right before the take-over, one tick after the
+   * other, since a receiver throws away what is older than what it has shown.
    */
   #due(playhead: MediaTime): AccessUnit[] {
     const due = this.#line.take(playhead);
@@ -150,7 +151,9 @@ export class Output {
       0,
       old.findLastIndex(({ keyFrame }) => keyFrame),
     );
-    const again = old.slice(from).map((unit, i) => ({ ...unit, start: later(this.#began, (i * INSTANT) as Span) }));
+    const again = old
+      .slice(from)
+      .map((unit, i, all) => ({ ...unit, start: later(this.#began, ((i - all.length) * INSTANT) as Span) }));
     return [...again, ...missed.filter((unit) => !isOld(unit))];
   }
 

@@ -18,7 +18,7 @@ export const RUN_PACKAGES = [
   'fonts-dejavu-core', // letters in the sample programme
 ];
 /** What only the tests need. */
-export const TEST_PACKAGES = ['chromium', 'redis-server'];
+export const TEST_PACKAGES = ['chromium', 'redis-server', 'apertium-eng-cat']; // the last for a second language to switch to
 /** What only a build of the mediasoup worker needs. */
 export const BUILD_PACKAGES = [
   'g++',

@@ -191,9 +191,15 @@ function offerVideo() {
   videoOut = { ...rest, ssrc, rtpBase };
   say({ type: 'video', track: rest });
 }
+/** Where the publisher's pictures begin in the programme. */
+let first;
 function forward(data) {
   if (!videoOut) return;
   const copy = Buffer.from(data);
+  const stamp = data.readUInt32BE(4);
+  first ??= { stamp, media: now() - anchor.clock };
+  const media = Math.round((first.media * 9) / 100) + ((stamp - first.stamp) | 0);
+  copy.writeUInt32BE((videoOut.rtpBase + media) >>> 0, 4);
   copy[1] = (copy[1] & 0x80) | videoOut.payloadType;
   copy.writeUInt32BE(videoOut.ssrc, 8);
   output.send(copy, sfu.port, sfu.address);

@@ -85,6 +85,22 @@ function expectGapless(chunks: readonly AudioChunk[]) {
 const stream = (from: number, to: number, shift = 0): Sent[] =>
   Array.from({ length: to - from }, (_, i) => ({ at: (from + i) * 20 + shift, frame: from + i }));
 
+test('what came while our own process stalled is played: a stall is no absence of the sender', () => {
+  const { receiver: stalled, chunks, run } = receiver();
+  run(
+    Array.from({ length: 10 }, (_, frame) => ({ at: frame * 20, frame })),
+    200,
+  );
+  // Nobody looks for three seconds; then the clock ticks first, and the socket is read after it.
+  chunks.push(...stalled.tick(clock(3_200)));
+  for (let frame = 10; frame < 160; frame += 1) chunks.push(...stalled.push(audio({ at: 0, frame }), clock(3_201)));
+  expect(heard(chunks)).toEqual(Array.from({ length: 160 }, (_, frame) => frame));
+  expect(stalled.counts).toMatchObject({ silent: 0, late: 0 });
+  // A sender that is gone afterwards is still missed.
+  for (let now = 3_220; now <= 5_220; now += 20) chunks.push(...stalled.tick(clock(now)));
+  expect(stalled.counts.silent).toBeGreaterThan(40_000);
+});
+
 test('sound comes out as it came in, 20 ms a chunk from media time 0, over a wrap of both counters', () => {
   const { run, chunks, receiver: r } = receiver();
   run(stream(0, 20));
