@@ -34,6 +34,10 @@ function reaches(language: string): boolean {
     return false;
   }
 }
+/** Says what was measured: figures from a test are worth nothing unread. */
+export const log = (name: string, figures: object): void =>
+  void process.stdout.write(`${name}: ${JSON.stringify(figures)}\n`);
+
 /** Spanish, and one more language where this machine has it. */
 export const LANGUAGES = ['es', ...['ca', 'gl', 'pt', 'eo'].filter(reaches).slice(0, 1)];
 
@@ -109,6 +113,8 @@ export interface Recovery {
 
 /** A stop shorter than this is the network's or the machine's, not the interruption's, ms. */
 const STILL = 250;
+/** Less than this is no progress: the browser corrects its count of samples that were not made up by some hundred, up and down. */
+const PROGRESS = { pictures: 1, sound: 480 } as const;
 
 /** When `count` grew again after `at`, ms since 1970: after the first stop of some length, else after the longest. */
 export function recovery(moments: readonly Moment[], at: number, count: 'pictures' | 'sound'): Recovery | undefined {
@@ -119,7 +125,7 @@ export function recovery(moments: readonly Moment[], at: number, count: 'picture
     const before = value;
     value = moment[count];
     // A new connection counts from 0.
-    if (moment.at <= at || value <= before) continue;
+    if (moment.at <= at || value - before < PROGRESS[count]) continue;
     const stop = { gap: moment.at - last, back: moment.at - at };
     last = moment.at;
     if (!longest || stop.gap > longest.gap) longest = stop;
