@@ -89,9 +89,9 @@ export async function latency(options: LatencyOptions, scope: Scope): Promise<La
 
   const browsers = options.browser ? await Browsers.open(gateway.url, scope) : undefined;
   const publisher = await browsers?.publish(session.id, file);
+  const published = publisher && (await note(publisher, 'fileMedia'));
   await becomesLive(session, options.delay + 45);
   const viewer = await browsers?.watch(session.id, options.to);
-  const published = publisher && (await note(publisher, 'fileMedia'));
   const watched = viewer && (await note(viewer, 'currentMedia'));
 
   const watch = new ProcessWatch(() => ({
@@ -146,12 +146,9 @@ export async function latency(options: LatencyOptions, scope: Scope): Promise<La
     browsers && tape
       ? locate(toEar(tape.pcm.subarray(0, Math.floor(recorded * 48_000))), await fileAudio(file))
       : undefined;
-  const length = browsers ? await fileSeconds(file) : 0;
   const ends =
-    found && tape
-      ? { fileAt: (media: number) => (((media - tape.origin) / 1e6 + found.at) % length) * 1e6, ...notes }
-      : undefined;
-  const glass = ends ? glassToGlass(ends, length * 1e6) : [];
+    found && tape ? { fileAt: (media: number) => media - tape.origin + found.at * 1e6, ...notes } : undefined;
+  const glass = ends ? glassToGlass(ends) : [];
   const typical = spread(glass.map(({ seconds }) => seconds))?.p50;
   // Without pages the ends are the session's input and the SFU's output, which the delay lies between.
   const carried = typical ?? delay;
@@ -222,20 +219,13 @@ interface Ends {
   readonly watched: readonly Sample[];
 }
 
-/** For each note of the viewer: how long before it the publisher's page played the same place. */
-function glassToGlass({ fileAt, published, watched }: Ends, length: number): { t: number; seconds: number }[] {
+/** For each note of the viewer: how long before it the publisher's page played the same place. The page plays once. */
+function glassToGlass({ fileAt, published, watched }: Ends): { t: number; seconds: number }[] {
   const first = watched[0]?.at ?? 0;
   return watched.flatMap((heard) => {
-    const place = fileAt(heard.media);
-    // The latest time before it was heard at which the publisher's player was there; the file may go round.
-    for (let i = published.length - 1; i > 0; i -= 1) {
-      const [a, b] = [published[i - 1], published[i]];
-      if (!a || !b || b.at > heard.at || b.media <= a.media || b.media - a.media > length / 2) continue;
-      if (place < a.media || place >= b.media) continue;
-      const spoken = playedAt([a, b], place) ?? a.at;
-      return [{ t: (heard.at - first) / 1_000, seconds: (heard.at - spoken) / 1_000 }];
-    }
-    return [];
+    const spoken = playedAt(published, fileAt(heard.media));
+    if (spoken === undefined || spoken > heard.at) return [];
+    return [{ t: (heard.at - first) / 1_000, seconds: (heard.at - spoken) / 1_000 }];
   });
 }
 
@@ -247,10 +237,6 @@ async function fileAudio(file: string): Promise<Float32Array> {
     maxBuffer: 2 ** 30,
   });
   return samplesFrom(stdout, 'f32le');
-}
-async function fileSeconds(file: string): Promise<number> {
-  const { stdout } = await run('ffprobe', ['-v', 'error', '-show_entries', 'format=duration', '-of', 'csv=p=0', file]);
-  return Number(stdout);
 }
 function toEar(pcm: Float32Array): Float32Array {
   const resampler = new Resampler(48_000, 16_000);
