@@ -1,6 +1,9 @@
 import type { Anchor } from '../../media/clock.ts';
+import type { LineRecord } from '../../pipeline/ledger.ts';
 import type { ClipView, CueView, ModeView, StatsView, TrackId } from '../protocol.ts';
 import type { SessionSpec } from '../config.ts';
+
+export type { LineRecord } from '../../pipeline/ledger.ts';
 
 /**
  * What the gateway and a session process say to each other over Node's IPC channel. Both ends are ours, so nothing is
@@ -79,33 +82,6 @@ export type ToSession =
   | { readonly type: 'remove-language'; readonly language: string }
   /** Ends in an orderly way; the process then exits by itself. */
   | { readonly type: 'stop' };
-
-/** Everything measured about one line, for `GET /v1/sessions/:id/transcript`, the bench and the report. Times in µs. */
-export interface LineRecord {
-  readonly utterance: string;
-  readonly language: string;
-  readonly speaker: string;
-  readonly source: string;
-  readonly text: string;
-  /** Source interval, media time. */
-  readonly start: number;
-  readonly end: number;
-  /** Where the dub is, media time; `null` when the line was left to its caption. */
-  readonly dub: { readonly start: number; readonly end: number } | null;
-  readonly outcome: 'dubbed' | 'trimmed' | 'late' | 'expired' | 'refused';
-  readonly speed: number | null;
-  readonly rung: string | null;
-  readonly trimmedWords: number;
-  /** Clock time less the clock time at which `end` was ingested: how long after the words were spoken each step was done. */
-  readonly after: {
-    readonly recognised: number;
-    readonly translated: number | null;
-    readonly synthesised: number | null;
-    readonly placed: number | null;
-  };
-  /** Clock time between `placed` and the clip's deadline; negative when it came too late. */
-  readonly slack: number | null;
-}
 
 export type FromSession =
   | { readonly type: 'ready'; readonly ports: { readonly input: number; readonly output: number } }
