@@ -6,16 +6,13 @@ import { setTimeout as sleep } from 'node:timers/promises';
 import { promisify } from 'node:util';
 
 import { samplesFrom } from '../media/bytes.ts';
-import { MonotonicClock } from '../media/clock.ts';
 import { Resampler } from '../media/resample.ts';
 import type { Scope } from '../media/scope.ts';
-import { at } from '../media/time.ts';
 import { SessionSpec } from '../gateway/config.ts';
-import type { HostedSession } from '../gateway/hosted-session.ts';
 import type { StatsView } from '../gateway/protocol.ts';
-import { Recorder } from '../gateway/recorder.ts';
-import { type Report, type Spread, Witness, reportText, spread } from '../gateway/report.ts';
+import { type Report, type Spread, reportText, spread } from '../gateway/report.ts';
 import { sampleProgramme } from '../gateway/sample.ts';
+import { Screening, becomesLive } from '../gateway/screening.ts';
 import { serve } from '../gateway/serve.ts';
 import { loadConfig } from '../gateway/settings.ts';
 import { locate } from './align.ts';
@@ -90,7 +87,9 @@ export async function latency(options: LatencyOptions, scope: Scope): Promise<La
   const browsers = options.browser ? await Browsers.open(gateway.url, scope) : undefined;
   const publisher = await browsers?.publish(session.id, file);
   const published = publisher && (await note(publisher, 'fileMedia'));
-  await becomesLive(session, options.delay + 45);
+  if (!(await becomesLive(session, options.delay + 45, scope.signal))) {
+    throw new Error(`The session is ${session.state}${session.view.reason ? `: ${session.view.reason}` : ''}`);
+  }
   const viewer = await browsers?.watch(session.id, options.to);
   const watched = viewer && (await note(viewer, 'currentMedia'));
 
@@ -100,20 +99,7 @@ export async function latency(options: LatencyOptions, scope: Scope): Promise<La
     ...Object.fromEntries(gateway.sfu.pids.map((pid, i) => [`mediasoup ${i + 1}`, pid])),
     ...chromiumRoot(),
   }));
-  const witness = new Witness();
-  scope.defer(() => witness.close());
-  const recording = join(tmpdir(), `livedub-bench-${process.pid}.mkv`);
-  const recorder = await Recorder.open(
-    {
-      session,
-      tracks: session.tracks,
-      path: recording,
-      clock: new MonotonicClock(),
-      onReceived: (packet) => witness.received(packet),
-      onAudio: (track, media, payload) => witness.audio(track, media, payload),
-    },
-    scope,
-  );
+  const screening = await Screening.open(session, join(tmpdir(), `livedub-bench-${process.pid}.mkv`), scope);
   watch.restart();
   const offsets: number[] = [];
   for (let s = 0; s < options.seconds + 1 && !scope.signal.aborted; s += 1) {
@@ -125,33 +111,21 @@ export async function latency(options: LatencyOptions, scope: Scope): Promise<La
       process.stderr.write(`\r${s}/${options.seconds} s, ${session.archive.lines.length} lines`);
   }
   if (process.stderr.isTTY) process.stderr.write('\n');
-  const origin = recorder.origin ?? at(0);
-  const recorded = recorder.recorded / 1e6;
-  const { pictures } = await recorder.close();
-  const { delay, underDub, from, to } = session.spec;
-  const report = witness.sum({
-    programme: basename(file),
-    from,
-    to,
-    delay,
-    underDub,
-    lines: session.archive.lines,
-    recorded: { file: recording, seconds: recorded, pictures, packetsLost: recorder.lost },
-    span: { start: origin, end: at(origin + recorded * 1e6) },
-  });
+  const report = await screening.close(basename(file));
+  if (!report) throw new Error('Nothing was received.');
 
   const notes = { published: (await published?.()) ?? [], watched: (await watched?.()) ?? [] };
-  const tape = witness.tape('original');
+  const tape = screening.witness.tape('original');
   const found =
     browsers && tape
-      ? locate(toEar(tape.pcm.subarray(0, Math.floor(recorded * 48_000))), await fileAudio(file))
+      ? locate(toEar(tape.pcm.subarray(0, Math.floor(report.recorded.seconds * 48_000))), await fileAudio(file))
       : undefined;
   const ends =
     found && tape ? { fileAt: (media: number) => media - tape.origin + found.at * 1e6, ...notes } : undefined;
   const glass = ends ? glassToGlass(ends) : [];
   const typical = spread(glass.map(({ seconds }) => seconds))?.p50;
   // Without pages the ends are the session's input and the SFU's output, which the delay lies between.
-  const carried = typical ?? delay;
+  const carried = typical ?? report.delay;
   const computing = computed(session.stats);
   const spans = report.transcript.flatMap((line): LineSpan[] => {
     if (!line.dub) return [];
@@ -202,15 +176,6 @@ export async function latency(options: LatencyOptions, scope: Scope): Promise<La
 /** Computing before a line's words are final that its record does not hold: the recogniser's, as its stage reports it. */
 const computed = (stats: StatsView | null) =>
   (stats?.stages.find(({ kind }) => kind === 'recognizer')?.latency.p50 ?? 0) / 1_000;
-
-async function becomesLive(session: HostedSession, within: number): Promise<void> {
-  for (let waited = 0; waited < within; waited += 0.1) {
-    if (session.state === 'live') return;
-    if (session.over) break;
-    await sleep(100);
-  }
-  throw new Error(`The session is ${session.state}${session.view.reason ? `: ${session.view.reason}` : ''}`);
-}
 
 interface Ends {
   /** Which place of the file is at a place of the programme, µs. */

@@ -2,16 +2,15 @@ import { spawn } from 'node:child_process';
 import { writeFile } from 'node:fs/promises';
 import { basename, dirname, resolve } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
-import { MonotonicClock } from '../media/clock.ts';
 import { RECORDABLE } from '../media/recording.ts';
 import type { Scope } from '../media/scope.ts';
-import { at } from '../media/time.ts';
 import { type DemoOptions, UsageError } from './commands.ts';
 import { SessionSpec } from './config.ts';
 import type { HostedSession } from './hosted-session.ts';
-import { Recorder } from './recorder.ts';
-import { type Report, Witness, reportText } from './report.ts';
+import type { Recorder } from './recorder.ts';
+import { type Report, reportText } from './report.ts';
 import { sampleProgramme } from './sample.ts';
+import { Screening, becomesLive } from './screening.ts';
 import { type Gateway, serve } from './serve.ts';
 import { loadConfig } from './settings.ts';
 
@@ -94,7 +93,7 @@ interface Recorded extends DemoOptions {
 async function record(session: HostedSession, options: Recorded, scope: Scope): Promise<number> {
   const { signal } = scope;
   const wanted = options.seconds ?? SECONDS;
-  const { delay, underDub, from, to } = session.spec;
+  const { delay, from, to } = session.spec;
   console.log(
     `Dubbing ${options.programme} from ${from} to ${to.join(', ')}, ${delay} s late; recording ${wanted} s to ${options.out}`,
   );
@@ -103,48 +102,15 @@ async function record(session: HostedSession, options: Recorded, scope: Scope): 
       console.error(`Nothing came within ${delay + STARTING} s: ${session.view.reason ?? session.state}`);
     return 1;
   }
-  const witness = new Witness();
-  const recorder = await Recorder.open(
-    {
-      session,
-      tracks: session.tracks,
-      path: options.out,
-      clock: new MonotonicClock(),
-      onReceived: (packet) => witness.received(packet),
-      onAudio: (track, media, payload) => witness.audio(track, media, payload),
-    },
-    scope,
-  );
-  await progress(recorder, session, wanted, signal);
-  const origin = recorder.origin;
-  const seconds = recorder.recorded / 1e6;
-  const { pictures } = await recorder.close();
-  if (origin === undefined) {
+  const screening = await Screening.open(session, options.out, scope);
+  await progress(screening.recorder, session, wanted, signal);
+  const report = await screening.close(options.programme);
+  if (!report) {
     console.error('Nothing was received.');
     return 1;
   }
-  // The dub of what was said last is decided by now: the programme runs `delay` ahead of the recording.
-  const report = witness.sum({
-    programme: options.programme,
-    from,
-    to,
-    delay,
-    underDub,
-    lines: session.archive.lines,
-    recorded: { file: options.out, seconds, pictures, packetsLost: recorder.lost },
-    span: { start: origin, end: at(origin + seconds * 1e6) },
-  });
-  witness.close();
   await keep(report, options.out);
   return report.lines.dubbed > 0 ? 0 : 1;
-}
-
-async function becomesLive(session: HostedSession, within: number, signal: AbortSignal): Promise<boolean> {
-  for (let waited = 0; waited < within && !signal.aborted && !session.over; waited += 0.1) {
-    if (session.state === 'live' && session.tracks.length > 0) return true;
-    await sleep(100, undefined, { signal }).catch(() => {});
-  }
-  return false;
 }
 
 async function progress(
