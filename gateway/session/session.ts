@@ -280,10 +280,7 @@ export class Session implements Sink {
       this.#mode = mode;
       this.#showMode();
     });
-    const languages = [...this.#audio.values()].flatMap(({ id, language }) =>
-      id === 'original' || !language ? [] : [language],
-    );
-    await Promise.all(languages.map((language) => this.#dub(dubbing, language as Language)));
+    await this.#dubAll(dubbing);
     if (signal.aborted) return;
     this.#dubbing = dubbing;
     dubbing.start();
@@ -291,10 +288,15 @@ export class Session implements Sink {
     this.#waiting = undefined;
     for (const chunk of waiting) this.#audio$.next(chunk);
     // Languages that were added while engines loaded.
-    for (const { id, language } of this.#audio.values()) {
-      if (id !== 'original' && language && !languages.includes(language))
-        await this.#dub(dubbing, language as Language);
-    }
+    await this.#dubAll(dubbing);
+  }
+
+  /** Begins with every language that there is a track for and that is not dubbed yet. */
+  async #dubAll(dubbing: Dubbing): Promise<void> {
+    const languages = [...this.#audio.values()].flatMap(({ id, language }) =>
+      id === 'original' || !language ? [] : [language as Language],
+    );
+    await Promise.all(languages.map((language) => this.#dub(dubbing, language)));
   }
 
   async #dub(dubbing: Dubbing, language: Language): Promise<void> {
