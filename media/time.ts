@@ -26,6 +26,9 @@ export const later = <T extends MediaTime | ClockTime>(t: T, by: Span) => (t + b
 export const earlier = <T extends MediaTime | ClockTime>(t: T, by: Span) => (t - by) as T;
 export const between = <T extends MediaTime | ClockTime>(from: T, to: NoInfer<T>) => (to - from) as Span;
 
+export const latest = <T extends MediaTime | ClockTime>(a: T, b: T): T => (a > b ? a : b);
+export const earliest = <T extends MediaTime | ClockTime>(a: T, b: T): T => (a < b ? a : b);
+
 /** A half-open stretch of the programme: `start` is inside, `end` is not. */
 export interface Interval {
   readonly start: MediaTime;

@@ -1,4 +1,4 @@
-import { type MediaTime } from '../media/time.ts';
+import { type MediaTime, latest } from '../media/time.ts';
 import type { Clip, Cue, Hypothesis, Line, Utterance } from './domain.ts';
 import type { Unfinished } from './utterances.ts';
 
@@ -21,7 +21,7 @@ export class SourceCaptions {
       return before && before.text !== '' ? [...cues, { ...before, text: '' }] : cues;
     }
     const start = words[0]?.start ?? before?.start ?? draftStart(hypothesis);
-    const draft: Cue = { id, language, speaker, start, end: max(hypothesis.end, start), text, draft: true };
+    const draft: Cue = { id, language, speaker, start, end: latest(hypothesis.end, start), text, draft: true };
     if (before && before.id === id && before.text === text && before.end === draft.end) return cues;
     this.#shown = draft;
     return [...cues, draft];
@@ -64,8 +64,6 @@ export const translated = ({ utterance, language, speaker, start, end, text }: L
 /** The caption's final form: it stays for as long as the voice speaks. Without a voice it has the source's interval. */
 export const voiced = (cue: Cue, clip?: Clip): Cue => ({
   ...cue,
-  end: clip ? max(cue.end, clip.end) : cue.end,
+  end: clip ? latest(cue.end, clip.end) : cue.end,
   draft: false,
 });
-
-const max = (a: MediaTime, b: MediaTime) => (a > b ? a : b);

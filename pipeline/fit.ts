@@ -1,4 +1,14 @@
-import { type Interval, type MediaTime, type Span, between, later, ms, seconds } from '../media/time.ts';
+import {
+  type Interval,
+  type MediaTime,
+  type Span,
+  between,
+  later,
+  ms,
+  seconds,
+  latest,
+  earliest,
+} from '../media/time.ts';
 import type { Fit, SpeakerId } from './domain.ts';
 
 /** What a dub may do to make a line fit. */
@@ -60,17 +70,17 @@ export function plan(
   rules: Fitting = FITTING,
 ): Plan | undefined {
   const { slowest, fastest, borrow, overrun, shift } = rules;
-  const start = max(line.start, around.busyUntil);
+  const start = latest(line.start, around.busyUntil);
   const shifted = between(line.start, start);
   if (shifted > shift || natural.length <= 0) return undefined;
-  const pauseEnd = max(line.end, min(around.quietUntil, later(line.end, borrow)));
+  const pauseEnd = latest(line.end, earliest(around.quietUntil, later(line.end, borrow)));
   const slot = between(start, line.end);
   const room = between(start, pauseEnd);
   const most = between(start, later(pauseEnd, overrun));
 
   const played = (speed: number, keep: Span, rung: Fit['rung'], trimmedWords = 0): Plan => {
     const end = later(start, Math.round(keep / speed) as Span);
-    const borrowed = Math.max(0, between(line.end, min(end, pauseEnd)));
+    const borrowed = Math.max(0, between(line.end, earliest(end, pauseEnd)));
     const fit = {
       slot: between(line.start, line.end),
       natural: natural.length,
@@ -128,7 +138,7 @@ export class Floor {
     const before = this.#put.filter(
       ({ speaker, source }) => speaker === line.speaker || !(source.start < line.end && line.start < source.end),
     );
-    return before.reduce((until, { end }) => max(until, end), Number.NEGATIVE_INFINITY as MediaTime);
+    return before.reduce((until, { end }) => latest(until, end), Number.NEGATIVE_INFINITY as MediaTime);
   }
   take(line: Interval & { readonly speaker: SpeakerId }, heard: Interval): void {
     this.#put.push({ start: heard.start, end: heard.end, speaker: line.speaker, source: line });
@@ -138,9 +148,6 @@ export class Floor {
 
 /** How much of the pause behind it a line could make use of. */
 export function wants(line: Interval, natural: Natural, busyUntil: MediaTime, rules: Fitting = FITTING): Span {
-  const missing = natural.length - between(max(line.start, busyUntil), line.end);
+  const missing = natural.length - between(latest(line.start, busyUntil), line.end);
   return Math.max(0, Math.min(missing, rules.borrow)) as Span;
 }
-
-const max = (a: MediaTime, b: MediaTime) => (a > b ? a : b);
-const min = (a: MediaTime, b: MediaTime) => (a < b ? a : b);

@@ -1,4 +1,15 @@
-import { type Interval, type MediaTime, type Span, between, earlier, later, ms, seconds } from '../media/time.ts';
+import {
+  type Interval,
+  type MediaTime,
+  type Span,
+  between,
+  earlier,
+  later,
+  ms,
+  seconds,
+  latest,
+  earliest,
+} from '../media/time.ts';
 import type { Activity } from './domain.ts';
 
 /** A stretch of the programme that certainly belongs to a speech segment. The stretches of a segment are gapless. */
@@ -85,7 +96,7 @@ export class Segmenter {
   get settled(): MediaTime {
     if (this.#open) return this.#open.until;
     const from = this.#onset ?? this.#at;
-    return from === undefined ? this.#floor : max(this.#floor, earlier(from, this.#rules.before));
+    return from === undefined ? this.#floor : latest(this.#floor, earlier(from, this.#rules.before));
   }
 
   push(activity: Activity): Stretch[] {
@@ -99,7 +110,7 @@ export class Segmenter {
     if (this.#onset === undefined && probability >= on) this.#onset = start;
     else if (probability < off) this.#onset = undefined;
     if (this.#onset === undefined || between(this.#onset, end) < shortest) return out;
-    const from = max(this.#floor, earlier(this.#onset, before));
+    const from = latest(this.#floor, earlier(this.#onset, before));
     this.#onset = undefined;
     return [...out, ...this.#begin(from, end)];
   }
@@ -122,8 +133,8 @@ export class Segmenter {
     const open = this.#open;
     this.#onset = undefined;
     if (!open || this.#at === undefined) return [];
-    const heard = open.silence === undefined ? this.#at : min(this.#at, later(open.silence, this.#rules.after));
-    return [this.#close(open, max(open.until, heard))];
+    const heard = open.silence === undefined ? this.#at : earliest(this.#at, later(open.silence, this.#rules.after));
+    return [this.#close(open, latest(open.until, heard))];
   }
 
   #begin(from: MediaTime, now: MediaTime): Stretch[] {
@@ -137,12 +148,13 @@ export class Segmenter {
     if (probability >= on) open.silence = undefined;
     else if (probability < off) open.silence ??= start;
     if (open.silence !== undefined && between(open.silence, end) >= hold) {
-      return [this.#close(open, max(open.until, later(open.silence, after)))];
+      return [this.#close(open, latest(open.until, later(open.silence, after)))];
     }
     const searchFrom = later(open.start, (longest - search) as Span);
     if (start >= searchFrom) {
       // A real pause near the limit is as good a place as any: no need to wait for a better one.
-      if (open.silence !== undefined) return [this.#close(open, max(open.until, min(end, later(open.silence, after))))];
+      if (open.silence !== undefined)
+        return [this.#close(open, latest(open.until, earliest(end, later(open.silence, after))))];
       const middle = later(start, Math.round((end - start) / 2) as Span);
       if (!open.dip || probability < open.dip.probability) open.dip = { at: middle, probability };
     }
@@ -155,8 +167,8 @@ export class Segmenter {
   #give(open: Open, now: MediaTime): Stretch[] {
     const { after, longest, search } = this.#rules;
     const cuttable = later(open.start, (longest - search) as Span);
-    const certain = open.silence === undefined ? now : min(now, later(open.silence, after));
-    const until = min(certain, cuttable);
+    const certain = open.silence === undefined ? now : earliest(now, later(open.silence, after));
+    const until = earliest(certain, cuttable);
     if (until <= open.until) return [];
     const stretch = { segment: open.segment, start: open.until, end: until, last: false };
     open.until = until;
@@ -169,6 +181,3 @@ export class Segmenter {
     return { segment: open.segment, start: open.until, end, last: true };
   }
 }
-
-const max = (a: MediaTime, b: MediaTime) => (a > b ? a : b);
-const min = (a: MediaTime, b: MediaTime) => (a < b ? a : b);
