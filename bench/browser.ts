@@ -63,6 +63,8 @@ export interface Moment extends Sample {
   readonly media: number;
   /** RMS at the loudspeaker, 0 to 1. */
   readonly level: number;
+  /** Which of the page's media connections `pictures` and `sound` are counted on, from 1; 0 before the first. */
+  readonly connection: number;
   /** Pictures decoded since the media connection was made. */
   readonly pictures: number;
   /** RTP time stamp of the picture on the screen; `NaN` before the first. */
@@ -160,7 +162,7 @@ const said = (page: Page): Promise<string> =>
 export async function follow(page: Page): Promise<() => Promise<Moment[]>> {
   await page.evaluate(`(() => {
     const moments = (window.benchMoments = []);
-    const media = { pictures: 0, sound: 0, shown: NaN };
+    const media = { pictures: 0, sound: 0, shown: NaN, connection: 0 };
     const video = document.querySelector('video');
     const shown = (_, { rtpTimestamp }) => {
       media.shown = rtpTimestamp ?? NaN;
@@ -168,8 +170,9 @@ export async function follow(page: Page): Promise<() => Promise<Moment[]>> {
     };
     video?.requestVideoFrameCallback(shown);
     const read = async () => {
-      const [peer] = window.benchWire.connections.filter(({ connectionState }) => connectionState !== 'closed').slice(-1);
-      const now = { pictures: 0, sound: 0 };
+      const { connections } = window.benchWire;
+      const [peer] = connections.filter(({ connectionState }) => connectionState !== 'closed').slice(-1);
+      const now = { pictures: 0, sound: 0, connection: connections.indexOf(peer) + 1 };
       for (const row of (await peer?.getStats())?.values() ?? []) {
         // mid "probator" is mediasoup's bandwidth probe.
         if (row.type !== 'inbound-rtp' || row.mid === 'probator') continue;
