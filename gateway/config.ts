@@ -21,10 +21,12 @@ export const SessionSpec = z.strictObject({
   underDub: z.number().min(0).max(1).default(0.1).describe('Level of the original under the dub, 0 to 1.'),
   engines: z
     .strictObject({
+      separator: z.looseObject({ engine: z.string() }).optional(),
       enhancer: z.looseObject({ engine: z.string() }).optional(),
       vad: z.looseObject({ engine: z.string() }).optional(),
       diarizer: z.looseObject({ engine: z.string() }).optional(),
       recognizer: z.looseObject({ engine: z.string() }).optional(),
+      aligner: z.looseObject({ engine: z.string() }).optional(),
       translator: z.looseObject({ engine: z.string() }).optional(),
       synthesizer: z.looseObject({ engine: z.string() }).optional(),
     })

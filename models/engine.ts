@@ -4,6 +4,7 @@ import type { Scope } from '../media/scope.ts';
 import type { Language } from '../pipeline/domain.ts';
 import type { Stage, StageKind } from '../pipeline/stage.ts';
 import { threaded } from './thread.ts';
+import type { ModelCard } from './weights.ts';
 
 /**
  * Where an engine's arithmetic happens. The pipeline never asks; the operator does.
@@ -45,6 +46,8 @@ export interface Engine<K extends StageKind = StageKind, S extends z.ZodType = z
   /** SPDX expression of what runs, weights included. */
   readonly licence: string;
   readonly needs: readonly Need[];
+  /** What `livedub models pull` fetches for it. */
+  readonly models?: readonly ModelCard[];
   /** Languages a recognizer hears or a synthesizer speaks. A language covers its regions: `en` covers `en-GB`. */
   readonly languages?: readonly Language[] | 'any';
   /** Directions a translator knows. */

@@ -1,6 +1,6 @@
 import type { AudioChunk } from '../media/audio.ts';
 import type { Overlay } from '../media/timeline.ts';
-import type { Interval, MediaTime } from '../media/time.ts';
+import type { Interval, MediaTime, SampleRate } from '../media/time.ts';
 
 export type SpeakerId = string & { readonly kind: 'speaker' };
 export type UtteranceId = string & { readonly kind: 'utterance' };
@@ -36,6 +36,35 @@ export interface Word extends Interval {
   readonly text: string;
 }
 
+/** A speech sound of a word. */
+export interface Phone extends Interval {
+  /** ARPAbet without stress, or IPA; what the aligner's `caps` say. */
+  readonly text: string;
+  /** Which word of the utterance it belongs to, from 0. */
+  readonly word: number;
+}
+
+/**
+ * What was said, with how it sounded: audio of one utterance, in order, and the words that are certain by now.
+ *
+ * `text` holds words that no earlier piece of the utterance had. Every utterance ends with exactly one `last` piece.
+ */
+export interface Spoken extends AudioChunk {
+  readonly utterance: UtteranceId;
+  readonly language: Language;
+  readonly text: string;
+  readonly last: boolean;
+}
+
+/** Where words and their sounds lie in an utterance. Every word so far, in order; what was there does not change. */
+export interface Alignment extends Interval {
+  readonly utterance: UtteranceId;
+  readonly words: readonly Word[];
+  readonly phones: readonly Phone[];
+  /** The utterance is over. An alignment that could not be made is final and has no words. */
+  readonly final: boolean;
+}
+
 /** A recogniser's current belief about one speech segment. `stable` words will not change; `draft` may. */
 export interface Hypothesis extends Interval {
   readonly segment: number;
@@ -61,6 +90,8 @@ export interface Line extends Interval {
   readonly speaker: SpeakerId;
   readonly language: Language;
   readonly text: string;
+  /** The speaker's own voice, once there is enough of it; given to synthesizers that clone. */
+  readonly reference?: Reference;
 }
 
 /** Something a synthesizer says at an instant of its own output, counted from the line's first sample. */
@@ -82,6 +113,25 @@ export interface Speech {
   readonly chunk: AudioChunk;
   readonly marks: readonly SpeechMark[];
   readonly last: boolean;
+}
+
+/** Audio taken apart: who speaks, and everything else. Together they are the input, sample for sample. */
+export interface Stems {
+  readonly start: MediaTime;
+  readonly rate: SampleRate;
+  readonly speech: Float32Array;
+  readonly rest: Float32Array;
+}
+
+/** A stretch of one speaker's own voice, for engines that clone. */
+export interface Reference {
+  /** Changes whenever the sound does. */
+  readonly id: string;
+  readonly speaker: SpeakerId;
+  readonly rate: SampleRate;
+  readonly pcm: Float32Array;
+  /** What is said in it, where that is known. */
+  readonly text: string;
 }
 
 /** Dubbed audio with its place in the programme, 48 kHz. */

@@ -3,6 +3,7 @@ import type { Clock } from '../media/clock.ts';
 import type { SampleRate, Span } from '../media/time.ts';
 import type {
   Activity,
+  Alignment,
   Hypothesis,
   Language,
   Line,
@@ -10,6 +11,8 @@ import type {
   Shot,
   Speech,
   SpeechChunk,
+  Spoken,
+  Stems,
   Turn,
   Utterance,
 } from './domain.ts';
@@ -30,6 +33,8 @@ interface Speaks {
 export interface StageMap {
   /** Same length out as in: audio `lookahead` later in the output than in the input is already compensated in `start`. */
   enhancer: { in: AudioChunk; out: AudioChunk; caps: Common & Listens };
+  /** Same length out as in, both stems; together they are the input. */
+  separator: { in: AudioChunk; out: Stems; caps: Common & Listens };
   vad: { in: AudioChunk; out: Activity; caps: Common & Listens };
   diarizer: {
     in: SpeechChunk;
@@ -40,6 +45,12 @@ export interface StageMap {
     in: SpeechChunk;
     out: Hypothesis;
     caps: Common & Listens & Speaks & { readonly drafts: boolean; readonly wordTimes: boolean };
+  };
+  /** Each utterance ends with one alignment that is `final`. */
+  aligner: {
+    in: Spoken;
+    out: Alignment;
+    caps: Common & Listens & Speaks & { readonly phones: 'arpabet' | 'ipa' | 'none' };
   };
   /** One line at most per utterance, in order; an utterance that cannot be translated costs a `rejected` fault. */
   translator: {

@@ -13,9 +13,11 @@ type Dubbing = Exclude<StageKind, 'lipDriver'>;
 /** What is taken for granted of an engine that is not there yet: nothing. */
 const UNKNOWN: { readonly [K in Dubbing]: StageMap[K]['caps'] } = {
   enhancer: { lookahead: ms(0), rate: 48_000 },
+  separator: { lookahead: ms(0), rate: 48_000 },
   vad: { lookahead: ms(0), rate: 16_000 },
   diarizer: { lookahead: ms(0), rate: 16_000, maxSpeakers: 1, overlap: false },
   recognizer: { lookahead: ms(0), rate: 16_000, languages: 'any', drafts: false, wordTimes: false },
+  aligner: { lookahead: ms(0), rate: 16_000, languages: 'any', phones: 'none' },
   translator: { lookahead: ms(0), from: 'any', to: 'any' },
   synthesizer: { lookahead: ms(0), languages: 'any', streams: false, clonesVoice: false, marks: [], voices: 1 },
 };

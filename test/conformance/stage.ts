@@ -3,7 +3,7 @@ import { beforeAll, describe, expect, test } from 'vitest';
 import { type AudioChunk, endOf } from '../../media/audio.ts';
 import { type Clock, MonotonicClock } from '../../media/clock.ts';
 import { type Interval, type MediaTime, earlier } from '../../media/time.ts';
-import type { Speech, SpeechChunk } from '../../pipeline/domain.ts';
+import type { Speech, SpeechChunk, Spoken, Stems } from '../../pipeline/domain.ts';
 import type { Stage, StageKind, StageMap } from '../../pipeline/stage.ts';
 
 type In<K extends StageKind> = StageMap[K]['in'];
@@ -17,9 +17,13 @@ const isAudio = (item: object): item is AudioChunk => 'pcm' in item && 'rate' in
 const isSpeech = (out: object): out is Speech => 'chunk' in out && 'line' in out;
 const isSegmented = (item: object): item is SpeechChunk => 'segment' in item && 'last' in item;
 
+const isSpoken = (item: object): item is Spoken => 'utterance' in item && 'pcm' in item;
+const isStems = (out: object): out is Stems => 'speech' in out && 'rest' in out;
+
 /** The stretch of programme an item or an output is about. */
 function placeOf(item: object): Interval {
   if (isSpeech(item)) return item.line;
+  if (isStems(item)) return placeOf({ ...item, pcm: item.speech });
   if (isAudio(item)) return { start: item.start, end: endOf(item) };
   const { start, end = start } = item as { start: MediaTime; end?: MediaTime };
   return { start, end };
@@ -33,11 +37,14 @@ function due(stage: Stage, item: object): MediaTime {
   switch (stage.kind) {
     case 'vad':
     case 'enhancer':
+    case 'separator':
       return earlier(end, stage.caps.lookahead);
     case 'diarizer':
       return isSegmented(item) && item.last ? end : earlier(end, stage.caps.lookahead);
     case 'recognizer':
       return isSegmented(item) && item.last ? end : (-Infinity as MediaTime);
+    case 'aligner':
+      return isSpoken(item) && item.last ? end : (-Infinity as MediaTime);
     case 'translator':
     case 'synthesizer':
       return end;
@@ -54,6 +61,13 @@ const promises: { [K in StageKind]: (input: readonly In<K>[], output: readonly O
   enhancer: (input, output) => {
     const count = (chunks: readonly AudioChunk[]) => chunks.reduce((sum, { pcm }) => sum + pcm.length, 0);
     expect(count(output)).toBe(count(input));
+    expectTiled(output.map(placeOf), placeOf(input[0]!).start, placeOf(input.at(-1)!).end);
+  },
+  separator: (input, output) => {
+    const whole = input.flatMap(({ pcm }) => [...pcm]);
+    const again = output.flatMap(({ speech, rest }) => [...speech].map((sample, n) => sample + rest[n]!));
+    expect(again.length).toBe(whole.length);
+    expect(again.every((sample, n) => Math.abs(sample - whole[n]!) < 1e-4)).toBe(true);
     expectTiled(output.map(placeOf), placeOf(input[0]!).start, placeOf(input.at(-1)!).end);
   },
   vad: (input, output) => {
@@ -76,6 +90,25 @@ const promises: { [K in StageKind]: (input: readonly In<K>[], output: readonly O
         return now;
       });
       for (const { stable } of beliefs) expectOrdered(stable);
+    }
+  },
+  aligner: (input, output) => {
+    for (const utterance of new Set(input.map((piece) => piece.utterance))) {
+      const pieces = input.filter((piece) => piece.utterance === utterance);
+      const said = pieces.flatMap(({ text }) => text.split(/\s+/).filter(Boolean));
+      const beliefs = output.filter((each) => each.utterance === utterance);
+      expect(beliefs.filter(({ final }) => final)).toEqual(beliefs.slice(-1));
+      beliefs.reduce((before, now) => {
+        expect(now.words.slice(0, before.words.length)).toEqual(before.words);
+        return now;
+      });
+      const { words, phones } = beliefs.at(-1)!;
+      if (words.length > 0) expect(words.map(({ text }) => text)).toEqual(said);
+      expectOrdered(words);
+      expectOrdered(phones);
+      for (const { word, start, end } of phones) {
+        expect(start >= words[word]!.start - ROUNDING && end <= words[word]!.end + ROUNDING).toBe(true);
+      }
     }
   },
   translator: (input, output) => {
