@@ -10,7 +10,16 @@ export interface ModeWords {
 export function modeWords(mode: ModeView): ModeWords {
   const lips = mode.video === 'driven' ? ', lips in sync' : '';
   if (mode.audio === 'dubbed') {
-    if (mode.text !== 'none') return { badge: `dubbed${lips}`, tone: 'good', explanation: null };
+    if (mode.text !== 'none' && mode.quality === 'full') {
+      return { badge: `dubbed${lips}`, tone: 'good', explanation: null };
+    }
+    if (mode.text !== 'none') {
+      return {
+        badge: `dubbed${lips}, simpler engines`,
+        tone: 'reduced',
+        explanation: 'Part of the dubbing is done by a simpler engine at the moment.',
+      };
+    }
     return {
       badge: `dubbed${lips}, no captions`,
       tone: 'reduced',

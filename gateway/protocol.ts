@@ -31,6 +31,8 @@ export interface ModeView {
   readonly audio: 'dubbed' | 'original';
   readonly video: 'driven' | 'original' | 'none';
   readonly text: 'translated' | 'transcribed' | 'none';
+  /** `reduced` while another engine than the chosen one does part of the work. */
+  readonly quality: 'full' | 'reduced';
 }
 
 /** `waiting`: no publisher yet. `restarting`: the session process is being replaced. `ended`: nothing more will come. */
@@ -39,6 +41,8 @@ export type SessionState = 'starting' | 'waiting' | 'live' | 'restarting' | 'end
 export interface StageView {
   readonly kind: string;
   readonly engine: string;
+  /** The engine that works in its place at present, `null` while it works itself. */
+  readonly standIn: string | null;
   readonly state: 'up' | 'down';
   /** Milliseconds, over the last minute. */
   readonly latency: { readonly p50: number | null; readonly p95: number | null; readonly count: number };

@@ -41,11 +41,15 @@ const Stats: z.ZodType<StatsView> = z
       audio: z.enum(['dubbed', 'original']),
       video: z.enum(['driven', 'original', 'none']),
       text: z.enum(['translated', 'transcribed', 'none']),
+      quality: z
+        .enum(['full', 'reduced'])
+        .describe('`reduced` while another engine than the chosen one does part of the work.'),
     }),
     stages: z.array(
       z.object({
         kind: z.string(),
         engine: z.string(),
+        standIn: z.string().nullable().describe('The engine that works in its place at present.'),
         state: z.enum(['up', 'down']),
         latency: z
           .object({ p50: z.number().nullable(), p95: z.number().nullable(), count: z.number() })

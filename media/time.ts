@@ -10,7 +10,7 @@ type On<A extends string> = number & { readonly [axis]: A };
 export type MediaTime = On<'media'>;
 export type ClockTime = On<'clock'>;
 export type Span = On<'span'>;
-export type SampleRate = 8_000 | 16_000 | 22_050 | 24_000 | 48_000;
+export type SampleRate = 8_000 | 16_000 | 22_050 | 24_000 | 32_000 | 44_100 | 48_000;
 
 export const at = (micros: number) => Math.round(micros) as MediaTime;
 export const ms = (n: number) => Math.round(n * 1_000) as Span;

@@ -30,6 +30,8 @@ export interface SpeechChunk extends AudioChunk {
 /** Who speaks during the interval. */
 export interface Turn extends Interval {
   readonly speaker: SpeakerId;
+  /** Who else speaks during all of it. Left out when nobody does, or when the diarizer cannot tell. */
+  readonly overlap?: readonly SpeakerId[];
 }
 
 export interface Word extends Interval {
@@ -82,6 +84,8 @@ export interface Utterance extends Interval {
   readonly language: Language;
   readonly text: string;
   readonly words: readonly Word[];
+  /** Where an aligner found them. */
+  readonly phones?: readonly Phone[];
 }
 
 /** An utterance in the target language, over the same interval of the programme. */

@@ -3,6 +3,7 @@ import { type AudioChunk, endOf } from '../media/audio.ts';
 import type { Clock } from '../media/clock.ts';
 import type { Stretcher } from '../media/stretch.ts';
 import { type ClockTime, type MediaTime, type SampleRate, type Span, seconds } from '../media/time.ts';
+import { alignedBy } from './aligned.ts';
 import { SourceCaptions } from './captions.ts';
 import type { Clip, Cue, Hypothesis, Language, Utterance } from './domain.ts';
 import { type SharedStages, listen } from './ear.ts';
@@ -57,6 +58,8 @@ export interface Dubbing {
   readonly utterances$: Observable<Utterance>;
   /** Captions in the language of the programme. */
   readonly cues$: Observable<Cue>;
+  /** The programme without its speech, where a separator takes them apart. */
+  readonly accompaniment$: Observable<AudioChunk>;
   /** Each line of each language once, when it is over. */
   readonly lines$: Observable<LineRecord>;
   readonly faults$: Observable<FaultReport>;
@@ -84,9 +87,8 @@ export interface Dubbing {
  * Dubs a programme.
  *
  * ```
- * audio$ ─▶ enhancer ─▶ vad ─▶ gate ─▶ recognizer ─▶ utterances ─┬▶ translator ─▶ synthesizer ─▶ fitter ─▶ clips$   es
- *      └─────(as it came)──────▶┘  └─▶ diarizer ───────▶┘        ├▶ translator ─▶ …                                 fr
- *                                                                └▶ cues$
+ * audio$ ─▶ separator ─▶ enhancer ─▶ vad ─▶ gate ─▶ recognizer ─▶ utterances ─▶ aligner ─┬▶ translator ─▶ synthesizer ─▶ fitter ─▶ clips$   es
+ *      └─────────(as it came)───────────────▶┘  └─▶ diarizer ───────▶┘   └▶ cues$         └▶ translator ─▶ …                                 fr
  * ```
  *
  * Audio of any rate goes in as it comes; the buffers are borrowed. In `recorded` pace the feeder awaits
@@ -104,6 +106,8 @@ export function dub(audio$: Observable<AudioChunk>, shared: SharedStages, option
 
   const came$ = new Subject<AudioChunk>();
   const words$ = new Subject<Hypothesis>();
+  /** Utterances as recognition closed them, and as everything after it gets them. */
+  const closed$ = new Subject<Utterance>();
   const said$ = new Subject<Utterance>();
   const cues$ = new Subject<Cue>();
   const lines$ = new Subject<LineRecord>();
@@ -115,6 +119,8 @@ export function dub(audio$: Observable<AudioChunk>, shared: SharedStages, option
     },
   });
   const ear = listen(came$, shared, { wiring, ledger, pauses, stall, deadline, segmenting });
+  const { aligner } = shared;
+  const placed$ = aligner ? closed$.pipe(alignedBy(aligner, ear.memory, wiring, stall)) : closed$;
   wiring.refresh();
 
   const running = new Subscription();
@@ -137,20 +143,21 @@ export function dub(audio$: Observable<AudioChunk>, shared: SharedStages, option
     const closed = utterances.push(words);
     words$.next(words);
     for (const cue of captions.push(words, closed, utterances.unfinished)) cues$.next(cue);
-    for (const utterance of closed) said$.next(utterance);
+    for (const utterance of closed) closed$.next(utterance);
   };
   const onLastWord = () => {
     const closed = utterances.end();
     for (const cue of captions.end(closed)) cues$.next(cue);
-    for (const utterance of closed) said$.next(utterance);
+    for (const utterance of closed) closed$.next(utterance);
     pauses.end();
-    for (const subject of [said$, words$, cues$]) subject.complete();
+    for (const subject of [closed$, words$, cues$]) subject.complete();
   };
 
   return {
     words$,
     utterances$: said$,
     cues$,
+    accompaniment$: ear.accompaniment$,
     lines$,
     faults$: wiring.faults$,
     mode$: wiring.mode$(),
@@ -199,6 +206,7 @@ export function dub(audio$: Observable<AudioChunk>, shared: SharedStages, option
       check();
     },
     start() {
+      running.add(placed$.subscribe(said$));
       running.add(ear.turns$.subscribe((turn) => utterances.turn(turn)));
       running.add(ear.words$.subscribe({ next: onWords, complete: onLastWord }));
       running.add(
@@ -220,7 +228,7 @@ export function dub(audio$: Observable<AudioChunk>, shared: SharedStages, option
     close() {
       running.unsubscribe();
       for (const voice of voices.values()) voice.close();
-      for (const subject of [came$, said$, words$, cues$, lines$]) subject.complete();
+      for (const subject of [came$, closed$, said$, words$, cues$, lines$]) subject.complete();
       wiring.close();
       finish();
     },

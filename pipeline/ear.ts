@@ -1,13 +1,25 @@
-import { EMPTY, Observable, type Subscribable, Subscription, share, tap } from 'rxjs';
-import type { AudioChunk } from '../media/audio.ts';
+import {
+  EMPTY,
+  Observable,
+  type OperatorFunction,
+  Subject,
+  type Subscribable,
+  Subscription,
+  map,
+  share,
+  tap,
+} from 'rxjs';
+import { type AudioChunk, endOf } from '../media/audio.ts';
 import { type ClockTime, type MediaTime, type Span, earlier, later, ms, seconds } from '../media/time.ts';
-import type { Activity, Hypothesis, SpeechChunk, Turn } from './domain.ts';
+import { AudioMemory } from './audio-memory.ts';
+import type { Activity, Hypothesis, SpeechChunk, Stems, Turn } from './domain.ts';
 import { gapless } from './gapless.ts';
 import { Gate } from './gate.ts';
 import type { Ledger } from './ledger.ts';
 import { Patch } from './patch.ts';
 import type { Pauses } from './pauses.ts';
 import { toRate } from './rate.ts';
+import type { Part } from './rx.ts';
 import type { Segmenting } from './segmenter.ts';
 import { wholeSegments } from './segments.ts';
 import type { Stage } from './stage.ts';
@@ -15,10 +27,13 @@ import type { Wiring } from './wiring.ts';
 
 /** What listens to the programme, once for all languages. Whatever is left out is missing from what the viewer gets. */
 export interface SharedStages {
+  readonly separator?: Stage<'separator'>;
   readonly enhancer?: Stage<'enhancer'>;
   readonly vad?: Stage<'vad'>;
   readonly diarizer?: Stage<'diarizer'>;
   readonly recognizer?: Stage<'recognizer'>;
+  /** Works on utterances, so the graph asks it later than the rest. */
+  readonly aligner?: Stage<'aligner'>;
 }
 
 export interface EarOptions {
@@ -35,6 +50,12 @@ export interface Ear {
   readonly words$: Observable<Hypothesis>;
   readonly turns$: Observable<Turn>;
   readonly gate: Gate;
+  /** What was heard of late, as the recogniser heard it. */
+  readonly memory: AudioMemory;
+  /** Speech by segments, as the recogniser hears it. */
+  readonly speech$: Observable<SpeechChunk>;
+  /** The programme without its speech, where a separator takes them apart; empty else. */
+  readonly accompaniment$: Observable<AudioChunk>;
   /** How far words trail the programme when models cost nothing. */
   readonly lookahead: Span;
 }
@@ -48,13 +69,15 @@ const BEHIND = seconds(1);
 /** How long audio waits to be told whether it is speech, and when it is too late to begin telling. */
 const PATIENCE = seconds(2);
 const JUDGED = ms(1_500);
-/** How long cleaned audio is waited for before the audio is taken as it came. */
+/** How long cleaned audio is waited for, beyond what its engine looks ahead, before the audio is taken as it came. */
 const CLEANING = ms(400);
+/** Longer than the longest segment and what comes after it. */
+const MEMORY = seconds(40);
 
 /** The half of the graph that listens: from the programme to words and speakers. */
 export function listen(came$: Observable<AudioChunk>, stages: SharedStages, options: EarOptions): Ear {
   const { wiring, ledger, pauses, stall, deadline, segmenting = {} } = options;
-  const { enhancer, vad, diarizer, recognizer } = stages;
+  const { separator, enhancer, vad, diarizer, recognizer } = stages;
   const { clock } = wiring;
   for (const stage of [vad, diarizer, recognizer]) {
     if (!stage || stage.caps.rate === EAR_RATE) continue;
@@ -67,44 +90,85 @@ export function listen(came$: Observable<AudioChunk>, stages: SharedStages, opti
     onStretch: (stretch) => pauses.speech(stretch),
     onBlind: (interval) => pauses.blind(interval),
   });
+  const trails = (stage: Stage | undefined) => stage?.caps.lookahead ?? 0;
+  /** When the programme at `t` was heard at the earliest: what cleans it looks ahead. */
+  const heardAt = (t: MediaTime): ClockTime =>
+    later(ledger.arrival(t) ?? clock.now(), (trails(separator) + trails(enhancer)) as Span);
   const hasten = (t: MediaTime): ClockTime => {
-    const patience = later(ledger.arrival(t) ?? clock.now(), BEHIND);
+    const patience = later(heardAt(t), BEHIND);
     return deadline ? (Math.max(earlier(deadline(t), SENTENCE), patience) as ClockTime) : patience;
   };
 
-  const raw$ = came$.pipe(toRate(EAR_RATE), share());
-  const heard$ = (enhancer ? cleaned(enhancer) : raw$).pipe(share());
+  const memory = new AudioMemory(EAR_RATE, MEMORY);
+  const accompaniment$ = new Subject<AudioChunk>();
+  const voices$ = separator ? came$.pipe(separated(separator)) : came$;
+  const clean$ = enhancer ? voices$.pipe(enhanced(enhancer)) : voices$;
+  const heard$ = clean$.pipe(
+    toRate(EAR_RATE),
+    tap((chunk) => memory.push(chunk)),
+    share(),
+  );
   const speech$ = (vad ? gated(heard$, heard$.pipe(watched(vad)), gate, pauses) : EMPTY).pipe(share());
-  const trails = (stage: Stage | undefined) => stage?.caps.lookahead ?? 0;
   return {
     gate,
-    lookahead: (trails(enhancer) + trails(vad) + Math.max(trails(recognizer), trails(diarizer))) as Span,
+    memory,
+    speech$,
+    accompaniment$,
+    lookahead: (trails(separator) +
+      trails(enhancer) +
+      trails(vad) +
+      Math.max(trails(recognizer), trails(diarizer)) +
+      trails(stages.aligner)) as Span,
     words$: recognizer ? recognized(recognizer) : EMPTY,
     turns$: diarizer ? diarized(diarizer) : EMPTY,
   };
 
-  function cleaned(stage: Stage<'enhancer'>): Observable<AudioChunk> {
-    const patch = new Patch(CLEANING);
+  function separated(stage: Stage<'separator'>) {
+    const keep = ({ start, rate, rest }: Stems) => accompaniment$.next({ start, rate, pcm: rest });
+    return improved(stage, (raw$, through) =>
+      raw$.pipe(
+        through(gapless(stage)),
+        tap(keep),
+        map(({ start, rate, speech }): AudioChunk => ({ start, rate, pcm: speech })),
+      ),
+    );
+  }
+  function enhanced(stage: Stage<'enhancer'>) {
+    return improved(stage, (raw$, through) => raw$.pipe(through(gapless(stage))));
+  }
+
+  /** Audio that a stage made better; as it came wherever the stage is late or down. */
+  function improved(
+    stage: Stage<'separator' | 'enhancer'>,
+    improve: (
+      raw$: Observable<AudioChunk>,
+      through: <Out>(part: Part<AudioChunk, Out>) => OperatorFunction<AudioChunk, Out>,
+    ) => Observable<AudioChunk>,
+  ) {
+    const vital = wiring.vital(stage);
+    const patience = (stage.caps.lookahead + CLEANING) as Span;
+    const patch = new Patch(patience);
     // While it is known to be down there is nothing to wait for.
-    const onState = (state: 'up' | 'down') => void (patch.patience = state === 'up' ? CLEANING : ms(0));
-    const clean$ = came$.pipe(
-      toRate(stage.caps.rate),
-      wiring.audio(gapless(stage), wiring.vital(stage), { stall, onState }),
-      toRate(EAR_RATE),
-    );
-    return merged(
-      raw$,
-      clean$,
-      (chunk) => patch.raw(chunk),
-      (chunk) => patch.cleaned(chunk),
-      () => patch.end(),
-    );
+    const onState = (state: 'up' | 'down') => void (patch.patience = state === 'up' ? patience : ms(0));
+    return (audio$: Observable<AudioChunk>): Observable<AudioChunk> => {
+      const raw$ = audio$.pipe(toRate(stage.caps.rate), share());
+      const better$ = improve(raw$, (part) => wiring.audio(part, vital, { stall, onState })).pipe(
+        tap((chunk) => vital.watch.latency.add(ledger.since(endOf(chunk), clock.now()), clock.now())),
+      );
+      return merged(
+        raw$,
+        better$,
+        (chunk) => patch.raw(chunk),
+        (chunk) => patch.cleaned(chunk),
+        () => patch.end(),
+      );
+    };
   }
 
   function watched(stage: Stage<'vad'>) {
     const vital = wiring.vital(stage);
     // What the gate no longer waits for need not be judged: a VAD that fell behind catches up.
-    const expires = ({ start }: AudioChunk) => later(ledger.arrival(start) ?? clock.now(), JUDGED);
+    const expires = ({ start }: AudioChunk) => later(heardAt(start), JUDGED);
     return (audio$: Observable<AudioChunk>): Observable<Activity> =>
       audio$.pipe(
         wiring.audio(gapless(stage), vital, { stall, ...(deadline && { expires }) }),

@@ -21,7 +21,7 @@ import type { Pauses } from './pauses.ts';
 import type { Part } from './rx.ts';
 
 /** A line's speech, complete, silence at both ends trimmed. */
-export interface Spoken {
+export interface SpokenLine {
   readonly line: Line;
   readonly rate: SampleRate;
   readonly pcm: Float32Array;
@@ -62,13 +62,13 @@ const FADE = ms(15);
  *
  * Lines come out in order. A line that could use the pause behind it waits until that pause is known, or until it must go.
  */
-export function fitter(options: FitterOptions): Part<Spoken, Fitted> {
+export function fitter(options: FitterOptions): Part<SpokenLine, Fitted> {
   const { stretcher, pauses, deadline, margin = ms(400), gauge } = options;
   const { resample = toClipRate } = options;
   const rules = { ...FITTING, ...options.rules };
   const floor = new Floor();
 
-  const fit = async ({ line, rate, pcm, natural }: Spoken, clock: Clock, signal: AbortSignal): Promise<Fitted> => {
+  const fit = async ({ line, rate, pcm, natural }: SpokenLine, clock: Clock, signal: AbortSignal): Promise<Fitted> => {
     const busyUntil = floor.busyUntil(line);
     const reach = wants(line, natural, busyUntil, rules);
     const giveUp = deadline && earlier(deadline(line.start), margin);
@@ -137,7 +137,7 @@ async function pauseAfter(t: MediaTime, reach: Span, patience: Patience): Promis
 }
 
 /** Collects each line's speech until its last chunk. A line that never finishes is never emitted. */
-export function wholeLines(): OperatorFunction<Speech, Spoken> {
+export function wholeLines(): OperatorFunction<Speech, SpokenLine> {
   return (source) =>
     new Observable((out) => {
       let line: Line | undefined;
@@ -162,7 +162,7 @@ export function wholeLines(): OperatorFunction<Speech, Spoken> {
 }
 
 /** Trims silence at both ends and moves the marks along. */
-export function spoken(line: Line, pcm: Float32Array, rate: SampleRate, marks: readonly SpeechMark[]): Spoken {
+export function spoken(line: Line, pcm: Float32Array, rate: SampleRate, marks: readonly SpeechMark[]): SpokenLine {
   const loudest = pcm.reduce((most, x) => Math.max(most, Math.abs(x)), 0);
   const audible = (x: number) => Math.abs(x) > loudest * SILENCE;
   const kept = sampleIndex(KEPT, rate);

@@ -4,7 +4,7 @@ import type { Fault } from './fault.ts';
 import { Latency, type LatencySummary, Stopwatch } from './latency.ts';
 import type { Gauge } from './load.ts';
 import type { Health } from './mode.ts';
-import type { StageKind } from './stage.ts';
+import type { Stage, StageKind, StandIn } from './stage.ts';
 
 /** How one stage has been doing. */
 export interface StageReport {
@@ -12,6 +12,8 @@ export interface StageReport {
   readonly name: string;
   readonly kind: StageKind;
   readonly engine: string;
+  /** The engine that works in its place at present. */
+  readonly standIn: string | null;
   readonly language: Language | null;
   readonly state: 'up' | 'down';
   /** Over the last minute. From the item that calls for output to that output, waiting included. */
@@ -30,15 +32,25 @@ export class Vital {
   readonly watch = new Stopwatch();
   /** How long the stage works on one item, waiting not included. Forgotten soon: a stage that was slow may be quick again. */
   readonly service = new Latency(32, seconds(15));
+  readonly standIn: StandIn | undefined;
   state: 'up' | 'down' = 'up';
   faults = 0;
   lastFault: Fault | undefined;
 
-  constructor(kind: StageKind, engine: string, gauge: Gauge, language: Language | null = null) {
+  constructor(
+    { kind, engine, standIn }: Pick<Stage, 'kind' | 'engine' | 'standIn'>,
+    gauge: Gauge,
+    language: Language | null = null,
+  ) {
     this.kind = kind;
     this.engine = engine;
+    this.standIn = standIn;
     this.gauge = gauge;
     this.language = language;
+  }
+
+  get health(): 'up' | 'spare' | 'down' {
+    return this.state === 'up' && this.standIn?.engine !== undefined ? 'spare' : this.state;
   }
 
   /** What one item usually takes here. */
@@ -51,13 +63,17 @@ export class Vital {
     const { overflow, expired, failed } = gauge.lost;
     const latency = this.watch.latency.summary(now);
     const dropped = overflow + expired + failed;
-    return { name: gauge.name, kind, engine, language, state, latency, dropped, faults, queued: gauge.queued };
+    const standIn = this.standIn?.engine ?? null;
+    return { name: gauge.name, kind, engine, standIn, language, state, latency, dropped, faults, queued: gauge.queued };
   }
 }
 
-/** A kind is up when there is at least one stage of it and all of them are up. */
-export function healthOf(vitals: Iterable<Pick<Vital, 'kind' | 'state'>>): Health {
-  const health: Partial<Record<StageKind, 'up' | 'down'>> = {};
-  for (const { kind, state } of vitals) health[kind] = health[kind] === 'down' ? 'down' : state;
-  return health;
+/** A kind is as well as its worst stage. */
+export function healthOf(vitals: Iterable<Pick<Vital, 'kind' | 'health'>>): Health {
+  const worst = ['down', 'spare', 'up'] as const;
+  const result: Partial<Record<StageKind, 'up' | 'spare' | 'down'>> = {};
+  for (const { kind, health } of vitals) {
+    result[kind] = worst.find((state) => state === health || state === result[kind]) ?? health;
+  }
+  return result;
 }

@@ -29,6 +29,14 @@ interface Speaks {
   readonly languages: readonly Language[] | 'any';
 }
 
+/** Another engine that does a stage's work while the chosen one cannot. */
+export interface StandIn {
+  /** The engine that works at present when it is not the chosen one. */
+  readonly engine: string | undefined;
+  /** Calls `changed` whenever that changes. */
+  watch(changed: () => void): void;
+}
+
 /** What each kind of stage eats, makes, and can say about itself. */
 export interface StageMap {
   /** Same length out as in: audio `lookahead` later in the output than in the input is already compensated in `start`. */
@@ -89,5 +97,7 @@ export interface Stage<K extends StageKind = StageKind> {
   readonly kind: K;
   readonly engine: string;
   readonly caps: StageMap[K]['caps'];
+  /** Of a stage that has two engines, one for when the other cannot. */
+  readonly standIn?: StandIn;
   run(input: AsyncIterable<StageMap[K]['in']>, scope: StageScope): AsyncIterable<StageMap[K]['out']>;
 }

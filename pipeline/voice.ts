@@ -4,7 +4,7 @@ import { type ClockTime, type MediaTime, type SampleRate, type Span, earlier, ms
 import { translated, voiced } from './captions.ts';
 import type { Clip, Cue, Language, Line, Utterance, UtteranceId } from './domain.ts';
 import type { Fitting } from './fit.ts';
-import { type Fitted, type Spoken, fitter, wholeLines } from './fitter.ts';
+import { type Fitted, type SpokenLine, fitter, wholeLines } from './fitter.ts';
 import type { Vital } from './health.ts';
 import type { Ledger } from './ledger.ts';
 import type { Loss } from './load.ts';
@@ -129,7 +129,7 @@ export class Voice {
       expires: ({ start }) => this.#due(start, [vital, ...later]),
       onLost: ({ utterance }, why) => this.#onLost(utterance, why),
     });
-    return (lines$: Observable<Line>): Observable<Spoken> => lines$.pipe(through, wholeLines());
+    return (lines$: Observable<Line>): Observable<SpokenLine> => lines$.pipe(through, wholeLines());
   }
 
   #fitted(vital: Vital) {

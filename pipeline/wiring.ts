@@ -5,9 +5,9 @@ import type { Language } from './domain.ts';
 import type { Fault } from './fault.ts';
 import { type StageReport, Vital, healthOf } from './health.ts';
 import { Load } from './load.ts';
-import { type Mode, modeFor } from './mode.ts';
+import { type Mode, modeFor, sameMode } from './mode.ts';
 import { type Part, type Through, backOff, through } from './rx.ts';
-import type { StageKind } from './stage.ts';
+import type { Stage } from './stage.ts';
 
 /**
  * `live`: what cannot be done in time is lost, and counted. `recorded`: nothing is lost; the feeder holds the programme
@@ -45,13 +45,14 @@ export class Wiring {
 
   /** Counts a stage in, as up. Call `refresh` when all of them are. */
   vital(
-    stage: { readonly kind: StageKind; readonly engine: string },
+    stage: Pick<Stage, 'kind' | 'engine' | 'standIn'>,
     language: Language | null = null,
     name: string = stage.kind,
   ): Vital {
     const gauge = this.load.gauge(language === null ? name : `${name}:${language}`);
-    const vital = new Vital(stage.kind, stage.engine, gauge, language);
+    const vital = new Vital(stage, gauge, language);
     this.#vitals.add(vital);
+    stage.standIn?.watch(() => this.refresh());
     return vital;
   }
   /** Counts a language's stages out. */
@@ -75,7 +76,7 @@ export class Wiring {
   mode$(language: Language | null = null): Observable<Mode> {
     let mode$ = this.#modes.get(language);
     if (!mode$) this.#modes.set(language, (mode$ = new BehaviorSubject(this.#modeOf(language))));
-    return mode$.pipe(distinctUntilChanged((a, b) => a.audio === b.audio && a.video === b.video && a.text === b.text));
+    return mode$.pipe(distinctUntilChanged(sameMode));
   }
   get mode(): Mode {
     return this.#modeOf(null);

@@ -89,7 +89,7 @@ export function StatsPanel({
             {stats.stages.map((stage) => (
               <tr key={stage.kind} class={stage.state === 'down' ? 'down' : ''}>
                 <th scope="row">
-                  {stage.kind} <small>{stage.state === 'down' ? 'down' : stage.engine}</small>
+                  {stage.kind} <small>{stage.state === 'down' ? 'down' : (stage.standIn ?? stage.engine)}</small>
                 </th>
                 <td>{ms(stage.latency.p50)}</td>
                 <td>{ms(stage.latency.p95)}</td>

@@ -59,7 +59,7 @@ export class Session implements Sink {
   #timeline: Timeline | undefined;
   #output: Output | undefined;
   #format: VideoFormat | null = null;
-  #mode: Mode = { audio: 'original', video: 'original', text: 'none' };
+  #mode: Mode = { audio: 'original', video: 'original', text: 'none', quality: 'full' };
   /** Where input comes from, and where RTCP about it goes. */
   #relay: { readonly address: string; readonly port: number } | undefined;
   /** Datagrams of the relay. */
@@ -363,9 +363,10 @@ export class Session implements Sink {
         lookahead: round(toMs(dubbing?.lookahead ?? ms(0)) / 1_000),
       },
       mode: this.#modeView,
-      stages: (dubbing?.stages ?? []).map(({ name, engine, state, latency, dropped, faults }) => ({
+      stages: (dubbing?.stages ?? []).map(({ name, engine, standIn, state, latency, dropped, faults }) => ({
         kind: name,
         engine,
+        standIn,
         state,
         latency,
         dropped,

@@ -23,7 +23,7 @@ const isStems = (out: object): out is Stems => 'speech' in out && 'rest' in out;
 /** The stretch of programme an item or an output is about. */
 function placeOf(item: object): Interval {
   if (isSpeech(item)) return item.line;
-  if (isStems(item)) return placeOf({ ...item, pcm: item.speech });
+  if (isStems(item)) return { start: item.start, end: endOf({ ...item, pcm: item.speech }) };
   if (isAudio(item)) return { start: item.start, end: endOf(item) };
   const { start, end = start } = item as { start: MediaTime; end?: MediaTime };
   return { start, end };

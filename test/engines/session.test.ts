@@ -93,7 +93,7 @@ describe.skipIf(lacking)(`a session of a recorded programme (needs ${lacking ?? 
       of('mode')
         .map(({ mode }) => mode)
         .at(-1),
-    ).toEqual({ audio: 'dubbed', video: 'original', text: 'translated' });
+    ).toEqual({ audio: 'dubbed', video: 'original', text: 'translated', quality: 'full' });
     expect(of('stats').at(-1)?.stats).toMatchObject({
       delay: { configured: 3, measured: expect.closeTo(3, 0) as number },
       drops: { 'audio frames skipped': 0, 'audio before engines': 0, 'datagrams not sent': 0 },

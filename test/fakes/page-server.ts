@@ -2,7 +2,7 @@ import { readFile } from 'node:fs/promises';
 import { createServer, type IncomingMessage, type ServerResponse } from 'node:http';
 import type { AddressInfo } from 'node:net';
 import { extname, join, normalize } from 'node:path';
-import { WebSocketServer, type WebSocket } from 'ws';
+import { type WebSocket, WebSocketServer } from '../../media/websocket.ts';
 import type { ApiError, Event, Method, Methods, Request, SessionView } from '../../gateway/protocol.ts';
 import type { PageMedia } from './page-media.ts';
 
@@ -210,11 +210,12 @@ export function cannedSession(id: string, part: Partial<SessionView> = {}): Sess
     ],
     stats: {
       delay: { configured: 5, measured: 5.02, lookahead: 3.4 },
-      mode: { audio: 'dubbed', video: 'original', text: 'translated' },
+      mode: { audio: 'dubbed', video: 'original', text: 'translated', quality: 'full' },
       stages: [
         {
           kind: 'vad',
           engine: 'silero',
+          standIn: null,
           state: 'up',
           latency: { p50: 2.1, p95: 4.8, count: 1800 },
           dropped: 0,
@@ -223,6 +224,7 @@ export function cannedSession(id: string, part: Partial<SessionView> = {}): Sess
         {
           kind: 'recognizer',
           engine: 'pocketsphinx',
+          standIn: null,
           state: 'up',
           latency: { p50: 118, p95: 190, count: 22 },
           dropped: 0,
@@ -231,6 +233,7 @@ export function cannedSession(id: string, part: Partial<SessionView> = {}): Sess
         {
           kind: 'translator',
           engine: 'apertium',
+          standIn: null,
           state: 'up',
           latency: { p50: 7, p95: 12, count: 22 },
           dropped: 0,
@@ -239,6 +242,7 @@ export function cannedSession(id: string, part: Partial<SessionView> = {}): Sess
         {
           kind: 'synthesizer',
           engine: 'espeak-ng',
+          standIn: null,
           state: 'up',
           latency: { p50: 14, p95: 31, count: 21 },
           dropped: 1,

@@ -48,6 +48,40 @@ export const enhancerBy = (gain: number): Stage<'enhancer'> => ({
   },
 });
 
+/** Takes half of everything for speech. */
+export const separatorAt = (rate: 16_000 | 48_000 = 16_000, lookahead: Span = ms(0)): Stage<'separator'> => ({
+  kind: 'separator',
+  engine: 'scripted',
+  caps: { rate, lookahead },
+  async *run(input, { signal }) {
+    for await (const { start, pcm } of until(input, signal)) {
+      yield { start, rate, speech: pcm.map((x) => x / 2), rest: pcm.map((x) => x / 2) };
+    }
+  },
+});
+
+/** Finds the script's words where the script has them, and one phone for each. */
+export const alignerOf = (script: readonly Said[]): Stage<'aligner'> => ({
+  kind: 'aligner',
+  engine: 'scripted',
+  caps: { rate: 16_000, lookahead: ms(0), languages: 'any', phones: 'ipa' },
+  async *run(input, { signal }) {
+    const all = script.flatMap(wordsOf);
+    let text = '';
+    for await (const spoken of until(input, signal)) {
+      text = `${text} ${spoken.text}`;
+      if (!spoken.last) continue;
+      const end = endOf(spoken);
+      const said = text.split(/\s+/).filter(Boolean);
+      const near = all.filter((word) => said.includes(word.text) && word.start < end);
+      const words = near.slice(-said.length);
+      const phones = words.map(({ start, end: stop, text: name }, word) => ({ start, end: stop, text: name, word }));
+      yield { utterance: spoken.utterance, start: words[0]?.start ?? spoken.start, end, words, phones, final: true };
+      text = '';
+    }
+  },
+});
+
 /** Says who the script says it is: when a segment is over, turns that tile it, cut where the speaker changes. */
 export const diarizerOf = (script: readonly Said[], lookahead: Span = ms(2_000)): Stage<'diarizer'> => ({
   kind: 'diarizer',

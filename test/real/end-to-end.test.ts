@@ -62,7 +62,7 @@ describe.skipIf(lacking)(`a programme published from a page${lacking ? ` (skippe
     const size = 'document.querySelector("video").videoWidth + "x" + document.querySelector("video").videoHeight';
     await eventually(async () => (await viewer.evaluate(size)) === '640x360', 'the size 640x360', 30_000);
     expect(await hook('state')).toBe('live');
-    expect(await hook('mode')).toEqual({ audio: 'dubbed', video: 'original', text: 'translated' });
+    expect(await hook('mode')).toEqual({ audio: 'dubbed', video: 'original', text: 'translated', quality: 'full' });
   });
 
   test('has captions, translated and original, of what is heard at that moment', async () => {

@@ -35,11 +35,13 @@ test('every mode is put in words, and everything that is missing is explained', 
   for (const audio of ['dubbed', 'original'] as const) {
     for (const video of ['driven', 'original', 'none'] as const) {
       for (const text of ['translated', 'transcribed', 'none'] as const) {
-        const words = modeWords({ audio, video, text });
-        const whole = audio === 'dubbed' && text !== 'none';
-        expect(words.tone).toBe(whole ? 'good' : 'reduced');
-        expect(words.explanation === null).toBe(whole);
-        expect(words.badge).toMatch(audio === 'dubbed' ? /^dubbed/ : /^original voice/);
+        for (const quality of ['full', 'reduced'] as const) {
+          const words = modeWords({ audio, video, text, quality });
+          const whole = audio === 'dubbed' && text !== 'none' && quality === 'full';
+          expect(words.tone).toBe(whole ? 'good' : 'reduced');
+          expect(words.explanation === null).toBe(whole);
+          expect(words.badge).toMatch(audio === 'dubbed' ? /^dubbed/ : /^original voice/);
+        }
       }
     }
   }

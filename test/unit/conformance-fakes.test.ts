@@ -1,12 +1,14 @@
 import { at, later, samples } from '../../media/time.ts';
-import type { Language, Line, SpeakerId, SpeechChunk, Utterance, UtteranceId } from '../../pipeline/domain.ts';
+import type { Language, Line, SpeakerId, SpeechChunk, Spoken, Utterance, UtteranceId } from '../../pipeline/domain.ts';
 import { conforms } from '../conformance/stage.ts';
 import {
   type Said,
+  alignerOf,
   diarizerOf,
   enhancerBy,
   intervalOf,
   recognizerOf,
+  separatorAt,
   synthesizerAt,
   translatorTo,
   vadOf,
@@ -45,6 +47,15 @@ const utterances = (): Utterance[] =>
 const lines = (): Line[] =>
   utterances().map(({ id, start, end, speaker, text }) => ({ utterance: id, start, end, speaker, language: es, text }));
 
+/** Each sentence whole, with its sound. */
+const spoken = (): Spoken[] =>
+  utterances().map(({ id, start, end, language, text }) => {
+    const pcm = new Float32Array(Math.round((end - start) * 0.016)).fill(0.1);
+    return { utterance: id, language, start, rate: 16_000, pcm, text, last: true };
+  });
+
+conforms('the scripted separator', () => separatorAt(), audio);
+conforms('the scripted aligner', () => alignerOf(script), spoken);
 conforms('the scripted VAD', () => vadOf(script), audio);
 conforms('the scripted enhancer', () => enhancerBy(2), audio);
 conforms('the scripted diarizer', () => diarizerOf(script), speech);

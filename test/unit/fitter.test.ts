@@ -7,7 +7,7 @@ import type { Language, Line, SpeakerId, Speech, SpeechMark, UtteranceId } from 
 import {
   type Fitted,
   type FitterOptions,
-  type Spoken,
+  type SpokenLine,
   countWords,
   fitter,
   spoken,
@@ -27,7 +27,7 @@ const line = (n: number, from: number, to: number, text = 'a b c d e f g h'): Li
 });
 const marksOf = (lengthMs: number, texts: readonly string[], leadMs = 0): SpeechMark[] =>
   texts.map((text, n) => ({ type: 'word', offset: (leadMs + (n * lengthMs) / texts.length) * 1_000, text }));
-const voice = (of: Line, lengthMs: number): Spoken =>
+const voice = (of: Line, lengthMs: number): SpokenLine =>
   spoken(of, new Float32Array(lengthMs * 16).fill(0.5), 16_000, marksOf(lengthMs, of.text.split(' ')));
 const turn = () => new Promise((r) => setImmediate(r));
 
@@ -35,7 +35,7 @@ const turn = () => new Promise((r) => setImmediate(r));
 function bench(options: Partial<FitterOptions> = {}) {
   const clock = new ManualClock();
   const pauses = new Pauses();
-  const box = new Mailbox<Spoken>(16);
+  const box = new Mailbox<SpokenLine>(16);
   const out: Fitted[] = [];
   const abort = new AbortController();
   const part = fitter({ stretcher: nearestSample, pauses, ...options });
@@ -156,7 +156,7 @@ test('a voice that says nothing has no length', () => {
 
 test('a line is complete with its last chunk; one that is interrupted is never complete, or starts again', () => {
   const speech$ = new Subject<Speech>();
-  const out: Spoken[] = [];
+  const out: SpokenLine[] = [];
   speech$.pipe(wholeLines()).subscribe((whole) => out.push(whole));
   const [first, second] = [line(0, 0, 1_000), line(1, 1_000, 2_000)];
   const part = (of: Line, startMs: number, last: boolean): Speech => ({

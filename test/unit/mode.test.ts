@@ -23,12 +23,29 @@ test('a kind is up when all of its stages are', () => {
   expect(healthOf([])).toEqual({});
   expect(
     healthOf([
-      { kind: 'vad', state: 'up' },
-      { kind: 'translator', state: 'up' },
-      { kind: 'translator', state: 'down' },
-      { kind: 'translator', state: 'up' },
+      { kind: 'vad', health: 'up' },
+      { kind: 'translator', health: 'up' },
+      { kind: 'translator', health: 'down' },
+      { kind: 'translator', health: 'up' },
     ]),
   ).toEqual({ vad: 'up', translator: 'down' });
+  expect(
+    healthOf([
+      { kind: 'synthesizer', health: 'spare' },
+      { kind: 'synthesizer', health: 'up' },
+    ]),
+  ).toEqual({ synthesizer: 'spare' });
+});
+
+test.for([
+  [{ vad: 'up', recognizer: 'up', translator: 'up', synthesizer: 'up' }, 'dubbed full'],
+  [{ vad: 'up', recognizer: 'spare', translator: 'up', synthesizer: 'up' }, 'dubbed reduced'],
+  [{ vad: 'up', recognizer: 'up', translator: 'up', synthesizer: 'spare' }, 'dubbed reduced'],
+  [{ vad: 'up', recognizer: 'up', translator: 'up', synthesizer: 'up', aligner: 'down' }, 'dubbed reduced'],
+  [{ vad: 'up', recognizer: 'up', translator: 'up', synthesizer: 'up', enhancer: 'down' }, 'dubbed reduced'],
+] as const)('health %j is shown as %s', ([health, expected]) => {
+  const mode = modeFor(health);
+  expect(`${mode.audio} ${mode.quality}`).toBe(expected);
 });
 
 test('a session is as well as its worst language; each language has its own mode', () => {
