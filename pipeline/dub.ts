@@ -14,6 +14,7 @@ import { Ledger, type LineRecord, type Totals } from './ledger.ts';
 import type { Load } from './load.ts';
 import type { Mode } from './mode.ts';
 import { Pauses } from './pauses.ts';
+import { ReferenceVoices } from './reference-voice.ts';
 import type { Segmenting } from './segmenter.ts';
 import { type Closing, Utterances } from './utterances.ts';
 import { type LanguageStages, Voice } from './voice.ts';
@@ -123,6 +124,10 @@ export function dub(audio$: Observable<AudioChunk>, shared: SharedStages, option
   const placed$ = aligner ? closed$.pipe(alignedBy(aligner, ear.memory, wiring, stall)) : closed$;
   wiring.refresh();
 
+  // Nobody's voice is kept unless an engine needs it.
+  const references = new ReferenceVoices();
+  let cloning = false;
+
   const running = new Subscription();
   let finish = () => {};
   const done = new Promise<void>((resolve) => (finish = resolve));
@@ -191,9 +196,11 @@ export function dub(audio$: Observable<AudioChunk>, shared: SharedStages, option
         deadline,
         fitting,
         resample,
+        referenceOf: (speaker) => references.of(speaker),
         onEnd: check,
       });
       voices.set(language, voice);
+      cloning ||= stages.synthesizer?.caps.clonesVoice === true;
       voice.speak(said$, stages);
       const { clips$, cues$ } = voice;
       return { language, clips$, cues$, mode$: wiring.mode$(language) };
@@ -207,7 +214,14 @@ export function dub(audio$: Observable<AudioChunk>, shared: SharedStages, option
     },
     start() {
       running.add(placed$.subscribe(said$));
-      running.add(ear.turns$.subscribe((turn) => utterances.turn(turn)));
+      running.add(
+        ear.turns$.subscribe((turn) => {
+          utterances.turn(turn);
+          if (cloning) references.turn(turn);
+        }),
+      );
+      running.add(ear.speech$.subscribe((chunk) => cloning && references.speech(chunk)));
+      running.add(said$.subscribe((utterance) => cloning && references.utterance(utterance)));
       running.add(ear.words$.subscribe({ next: onWords, complete: onLastWord }));
       running.add(
         audio$.subscribe({
@@ -227,6 +241,7 @@ export function dub(audio$: Observable<AudioChunk>, shared: SharedStages, option
     },
     close() {
       running.unsubscribe();
+      references.close();
       for (const voice of voices.values()) voice.close();
       for (const subject of [came$, closed$, said$, words$, cues$, lines$]) subject.complete();
       wiring.close();

@@ -2,7 +2,7 @@ import { EMPTY, type Observable, Subject, Subscription, ignoreElements, map, mer
 import type { Stretcher } from '../media/stretch.ts';
 import { type ClockTime, type MediaTime, type SampleRate, type Span, earlier, ms } from '../media/time.ts';
 import { translated, voiced } from './captions.ts';
-import type { Clip, Cue, Language, Line, Utterance, UtteranceId } from './domain.ts';
+import type { Clip, Cue, Language, Line, Reference, SpeakerId, Utterance, UtteranceId } from './domain.ts';
 import type { Fitting } from './fit.ts';
 import { type Fitted, type SpokenLine, fitter, wholeLines } from './fitter.ts';
 import type { Vital } from './health.ts';
@@ -30,6 +30,8 @@ export interface VoiceOptions {
   readonly deadline?: ((t: MediaTime) => ClockTime) | undefined;
   readonly fitting?: Partial<Fitting> | undefined;
   readonly resample?: ((pcm: Float32Array, from: SampleRate) => Float32Array) | undefined;
+  /** The speaker's own voice, once there is enough of it. */
+  readonly referenceOf: (speaker: SpeakerId) => Reference | undefined;
   /** All that was said has come out. */
   readonly onEnd: () => void;
 }
@@ -129,7 +131,12 @@ export class Voice {
       expires: ({ start }) => this.#due(start, [vital, ...later]),
       onLost: ({ utterance }, why) => this.#onLost(utterance, why),
     });
-    return (lines$: Observable<Line>): Observable<SpokenLine> => lines$.pipe(through, wholeLines());
+    const { referenceOf } = this.#options;
+    const voiced = (line: Line): Line => {
+      const reference = stage.caps.clonesVoice ? referenceOf(line.speaker) : undefined;
+      return reference ? { ...line, reference } : line;
+    };
+    return (lines$: Observable<Line>): Observable<SpokenLine> => lines$.pipe(map(voiced), through, wholeLines());
   }
 
   #fitted(vital: Vital) {

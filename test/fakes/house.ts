@@ -8,6 +8,7 @@ import { type DubOptions, type Dubbing, type LanguageDub, dub } from '../../pipe
 import type { SharedStages } from '../../pipeline/ear.ts';
 import { Fault, type FaultKind } from '../../pipeline/fault.ts';
 import type { LineRecord } from '../../pipeline/ledger.ts';
+import type { Mode } from '../../pipeline/mode.ts';
 import type { Stage } from '../../pipeline/stage.ts';
 import type { LanguageStages } from '../../pipeline/voice.ts';
 import { nearestSample } from './pipeline-stretcher.ts';
@@ -48,10 +49,14 @@ export class House {
   readonly sourceCues: string[] = [];
   readonly faults: string[] = [];
   readonly modes: string[] = [];
+  /** As it is now. */
+  mode: Mode = { audio: 'original', video: 'original', text: 'none', quality: 'full' };
   readonly lines: LineRecord[] = [];
   readonly clips: Clip[] = [];
   readonly heard: Record<string, number[]> = {};
   readonly original: number[] = [];
+  /** What is heard in each tenth of a second. */
+  sound: (tick: number) => AudioChunk = chunk;
   #tick = 0;
 
   constructor(shared: SharedStages, languages: Record<string, LanguageStages>, options: Partial<DubOptions> = {}) {
@@ -73,7 +78,10 @@ export class House {
       ...options,
     });
     this.dubbing.faults$.subscribe(({ name, fault }) => this.faults.push(`${name} ${fault.kind}`));
-    this.dubbing.mode$.subscribe(({ audio, text }) => this.modes.push(`${audio} ${text}`));
+    this.dubbing.mode$.subscribe((mode) => {
+      this.mode = mode;
+      this.modes.push(`${mode.audio} ${mode.text}`);
+    });
     this.dubbing.lines$.subscribe((line) => this.lines.push(line));
     this.dubbing.cues$.subscribe((cue) => !cue.draft && this.sourceCues.push(cue.text));
     for (const [language, stages] of Object.entries(languages)) this.add(language as Language, stages);
@@ -92,8 +100,8 @@ export class House {
   async play(length: Span): Promise<void> {
     for (const until = this.#tick + length / 100_000; this.#tick < until; this.#tick += 1) {
       await this.clock.advance(ms(100));
-      this.timeline.pushOriginal(chunk(this.#tick));
-      this.audio$.next(chunk(this.#tick));
+      this.timeline.pushOriginal(this.sound(this.#tick));
+      this.audio$.next(this.sound(this.#tick));
       await turn();
       const played = this.timeline.take(this.clock.now());
       if (played.pcm.length === 0) continue;
