@@ -5,6 +5,7 @@ import { Scope } from '../media/scope.ts';
 import { Fault } from '../pipeline/fault.ts';
 import type { Stage } from '../pipeline/stage.ts';
 import type { Engine } from './engine.ts';
+import { onNetwork } from './runtime/network-report.ts';
 import { type FromThread, type Order, type ToThread, faultOf, noteOf, pack } from './thread.ts';
 
 /** The entry of an engine's worker thread: loads one engine, serves its runs, and ends when it is told to. */
@@ -63,6 +64,7 @@ async function serve(port: MessagePort, order: Order): Promise<void> {
   const scope = new Scope(`thread ${order.kind}:${order.id}`);
   const send = (message: FromThread, transfer: ArrayBuffer[] = []) => port.postMessage(message, transfer);
   const runs = new Map<number, Run>();
+  onNetwork((note) => send({ type: 'network', note }));
   let stage: Stage;
   try {
     const { engines } = (await import(pathToFileURL(order.module).href)) as { engines: readonly Engine[] };

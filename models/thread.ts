@@ -5,6 +5,7 @@ import type { Scope } from '../media/scope.ts';
 import { type Span, ms, toMs } from '../media/time.ts';
 import { Fault, type FaultKind } from '../pipeline/fault.ts';
 import type { Stage, StageKind, StageMap, StageScope } from '../pipeline/stage.ts';
+import { type NetworkNote, listNetwork } from './runtime/network-report.ts';
 
 /**
  * A stage whose engine blocks, run in a worker thread of its own.
@@ -52,6 +53,8 @@ export type ToThread =
 export type FromThread =
   | { readonly type: 'ready'; readonly engine: string; readonly caps: unknown }
   | { readonly type: 'refused'; readonly fault: FaultNote }
+  /** The engine has opened a network. */
+  | { readonly type: 'network'; readonly note: NetworkNote }
   /** The run's engine wants its next input. */
   | { readonly type: 'need'; readonly run: number }
   /** The run's next output, its end, or its failure; each answers one `next`. */
@@ -103,6 +106,8 @@ class EngineThread {
   readonly #order: Order;
   readonly #worker: Worker;
   readonly #runs = new Map<number, Run>();
+  /** Takes the thread's networks off the list of this process' networks. */
+  readonly #unlist: (() => void)[] = [];
   #count = 0;
   #death: Fault | undefined;
 
@@ -114,6 +119,7 @@ class EngineThread {
       this.#worker.on('message', (message: FromThread) => {
         if (message.type === 'ready') resolve(message);
         else if (message.type === 'refused') this.#die(faultOf(message.fault));
+        else if (message.type === 'network') this.#list(message.note);
         else this.#runs.get(message.run)?.hear(message);
         if (this.#death) reject(this.#death);
       });
@@ -188,7 +194,7 @@ class EngineThread {
     if (this.#runs.has(run)) this.#send(answer.message, answer.transfer);
   }
 
-  /** Asks the thread to close its engine and end, and ends it when it does not within `grace`. */
+  /** Asks the thread to close its engine and end; one that does not within `grace` is ended, or left to itself. */
   async close(grace: Span): Promise<void> {
     if (this.#death) return;
     const ended = new Promise((resolve) => this.#worker.once('exit', resolve));
@@ -196,7 +202,17 @@ class EngineThread {
     this.#send({ type: 'close' });
     await Promise.race([ended, sleep(toMs(grace), undefined, { signal: patience.signal }).catch(() => {})]);
     patience.abort();
-    if (!this.dead) await this.#worker.terminate();
+    if (this.dead) return;
+    // onnxruntime-node aborts the process when its thread is terminated as a run returns (models/runtime/network-worker.ts): a
+    // thread with networks is left to itself, and ends when its run does.
+    if (this.#unlist.length > 0) this.#worker.unref();
+    else await this.#worker.terminate();
+  }
+
+  #list({ label, memory }: NetworkNote): void {
+    if (!this.#death) {
+      this.#unlist.push(listNetwork({ label: { ...label, stage: label.stage ?? this.#order.kind }, memory }));
+    }
   }
 
   #throwIfDead(): void {
@@ -211,6 +227,7 @@ class EngineThread {
     if (this.#death) return;
     this.#death = fault;
     for (const run of this.#runs.values()) run.fail(fault);
+    for (const unlist of this.#unlist) unlist();
   }
 }
 
@@ -218,7 +235,8 @@ class EngineThread {
  * Loads an engine in a worker thread and returns its stage.
  *
  * A thread that dies costs the runs that were active a fault of kind `unavailable`; the next run starts a fresh one.
- * A thread that is closed with its `scope` closes its engine and ends by itself, or is ended after 3 s. Stages in
+ * A thread that is closed with its `scope` closes its engine and ends by itself, or is ended after 3 s (left to itself
+ * where a network may be computing in it). Stages in
  * threads read the machine's monotonic clock, whatever clock their caller's scope has.
  */
 export async function threaded<K extends StageKind>(order: Order<K>, scope: Scope): Promise<Stage<K>> {

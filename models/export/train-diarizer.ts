@@ -2,15 +2,15 @@ import { execFileSync } from 'node:child_process';
 import { readdirSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { parseArgs } from 'node:util';
-import { Speakers, type VoiceSpace, distance, place } from '../speakers.ts';
-import { MEASURES, VoiceMeasurer } from '../voice.ts';
+import { Speakers, type VoiceSpace, distance, place } from '../speakers/speakers.ts';
+import { MEASURES, VoiceMeasurer } from '../speakers/voice.ts';
 import { type Matrix, eigen, multiply, transpose, whitening, zeros } from './matrix.ts';
 
 /**
- * Makes `models/diarizer-space.ts` from recordings whose speaker is known, and says how well it does on speakers that
+ * Makes `models/speakers/diarizer-space.ts` from recordings whose speaker is known, and says how well it does on speakers that
  * it was not made from.
  *
- *   node dist/models/export/train-diarizer.js --speech ../shared/media/spk/librispeech_test_other --out models/diarizer-space.ts
+ *   node dist/models/export/train-diarizer.js --speech ../shared/media/spk/librispeech_test_other --out models/speakers/diarizer-space.ts
  *
  * Files are called `speaker-….flac`, as in LibriSpeech. Few speakers are enough because little is learned: how the
  * measures vary within one voice (shrunk towards its diagonal) and, mixed with an even spread, between voices.

@@ -1,5 +1,5 @@
 import { describe, expect, test } from 'vitest';
-import { installedModes } from '../../models/apertium.ts';
+import { installedModes } from '../../models/translate/apertium.ts';
 import { registry } from '../../models/index.ts';
 import { languageRows } from '../../models/languages.ts';
 import type { Language } from '../../pipeline/domain.ts';

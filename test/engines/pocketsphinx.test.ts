@@ -5,7 +5,7 @@ import { MonotonicClock } from '../../media/clock.ts';
 import { Scope } from '../../media/scope.ts';
 import { at, later, ms, seconds } from '../../media/time.ts';
 import { registry } from '../../models/index.ts';
-import { SPHINX_FILES, SPHINX_MODEL_FILES } from '../../models/sphinx-library.ts';
+import { SPHINX_FILES, SPHINX_MODEL_FILES } from '../../models/recognize/sphinx-library.ts';
 import type { Hypothesis, SpeechChunk } from '../../pipeline/domain.ts';
 import type { Stage } from '../../pipeline/stage.ts';
 import { conforms } from '../conformance/stage.ts';

@@ -5,6 +5,7 @@ import { MonotonicClock } from '../../media/clock.ts';
 import { entry } from '../../media/entry.ts';
 import { Scope } from '../../media/scope.ts';
 import { at, later, samples } from '../../media/time.ts';
+import { networkReports } from '../../models/runtime/network-report.ts';
 import { pack, threaded } from '../../models/thread.ts';
 import { conforms } from '../conformance/stage.ts';
 
@@ -124,6 +125,27 @@ describe('a threaded engine', () => {
     await own.close();
     expect(performance.now() - from).toBeGreaterThan(2_900);
     expect(performance.now() - from).toBeLessThan(5_000);
+  });
+
+  test('that computes a network for longer than the grace period is left to end by itself', async () => {
+    const own = new Scope('own');
+    const dist = (path: string) => entry(`../${path}`, new URL('../../models/x.ts', import.meta.url).href);
+    const onnx = new URL(`file://${dist('models/runtime/onnx.ts')}`).href;
+    const file = fileURLToPath(new URL('../fixtures/runtime/busy.onnx', import.meta.url));
+    const stage = await load('computing', own, { onnx, file, rounds: 250_000 });
+    const abort = new AbortController();
+    const run = (async () => {
+      for await (const _ of stage.run(feed(chunks()), { signal: abort.signal, clock }));
+    })();
+    // Listed once it is loaded, gone from the list once its thread is.
+    const isThere = () => networkReports().some(({ name, stage: kind }) => name === 'busy' && kind === 'enhancer');
+    expect(isThere()).toBe(true);
+    await new Promise((resolve) => setTimeout(resolve, 200));
+    abort.abort();
+    await run;
+    await own.close();
+    // Ended from outside while it computes, it would take this process with it.
+    await expect.poll(isThere, { timeout: 30_000 }).toBe(false);
   });
 
   test.for([

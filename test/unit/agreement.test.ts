@@ -1,7 +1,7 @@
 import fc from 'fast-check';
 import { describe, expect, test } from 'vitest';
 import { at, ms, seconds } from '../../media/time.ts';
-import { Agreement } from '../../models/agreement.ts';
+import { Agreement } from '../../models/recognize/agreement.ts';
 
 /** Words of one second each, one after the other. */
 const said = (text: string) =>

@@ -1,6 +1,13 @@
 import fc from 'fast-check';
 import { describe, expect, test } from 'vitest';
-import { answerOf, asNames, programsOf, request, unknownIn, withoutMarks } from '../../models/apertium-text.ts';
+import {
+  answerOf,
+  asNames,
+  programsOf,
+  request,
+  unknownIn,
+  withoutMarks,
+} from '../../models/translate/apertium-text.ts';
 
 describe('a mode file', () => {
   test('becomes programs that answer after every NUL, with the tagger’s hole left out and the generator’s filled', () => {

@@ -9,7 +9,7 @@ import {
   routesBetween,
   serves,
 } from '../../models/languages.ts';
-import { SPOKEN, voiceFor } from '../../models/espeak-voices.ts';
+import { SPOKEN, voiceFor } from '../../models/speak/espeak-voices.ts';
 import type { Language } from '../../pipeline/domain.ts';
 
 const tag = (text: string) => text as Language;

@@ -1,10 +1,10 @@
 import fc from 'fast-check';
 import { describe, expect, test } from 'vitest';
-import { Fft } from '../../models/fft.ts';
-import { Mfcc, RATE, WINDOW } from '../../models/mfcc.ts';
-import { PITCH_WINDOW, Pitch } from '../../models/pitch.ts';
-import { Speakers } from '../../models/speakers.ts';
-import { VoiceMeasurer } from '../../models/voice.ts';
+import { Fft } from '../../models/dsp/fft.ts';
+import { Mfcc, RATE, WINDOW } from '../../models/dsp/mfcc.ts';
+import { PITCH_WINDOW, Pitch } from '../../models/dsp/pitch.ts';
+import { Speakers } from '../../models/speakers/speakers.ts';
+import { VoiceMeasurer } from '../../models/speakers/voice.ts';
 
 const sine = (hertz: number, length: number, rate = RATE) =>
   Float32Array.from({ length }, (_, i) => 0.3 * Math.sin((2 * Math.PI * hertz * i) / rate));

@@ -1,5 +1,5 @@
 import { describe, expect, test } from 'vitest';
-import { asSentence, finished } from '../../models/sentence.ts';
+import { asSentence, finished } from '../../models/translate/sentence.ts';
 import type { Language } from '../../pipeline/domain.ts';
 
 const en = 'en' as Language;

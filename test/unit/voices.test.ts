@@ -1,9 +1,9 @@
 import fc from 'fast-check';
 import { describe, expect, test } from 'vitest';
-import { hurriedRate, marksOf } from '../../models/espeak.ts';
-import { TIMBRES, placeOf, voiceFor } from '../../models/espeak-voices.ts';
-import { trimmed } from '../../models/flite.ts';
-import { levelled } from '../../models/loudness.ts';
+import { hurriedRate, marksOf } from '../../models/speak/espeak.ts';
+import { TIMBRES, placeOf, voiceFor } from '../../models/speak/espeak-voices.ts';
+import { trimmed } from '../../models/speak/flite.ts';
+import { levelled } from '../../models/dsp/loudness.ts';
 import type { Language, SpeakerId } from '../../pipeline/domain.ts';
 
 const speaker = (label: string) => label as SpeakerId;
