@@ -71,6 +71,13 @@ function folder(variable: string, fallback: string): Finding {
     : { found: 'none', ok: false };
 }
 
+async function modelStore(): Promise<Finding> {
+  const { storeRoot } = await import('../models/store/weights.ts');
+  const path = join(storeRoot(), 'models');
+  const models = existsSync(path) ? readdirSync(path) : [];
+  return { found: models.length === 0 ? 'none' : `${models.length} in ${storeRoot()}`, ok: models.length > 0 };
+}
+
 function questions(port: number): Question[] {
   return [
     {
@@ -260,11 +267,11 @@ function questions(port: number): Question[] {
       }),
     },
     {
-      name: 'Model weights',
+      name: 'Models',
       needed: 'for engines beyond the embedded',
-      fix: 'set LIVEDUB_MODELS',
+      fix: 'livedub models pull --profile cpu',
       optional: true,
-      look: () => folder('LIVEDUB_MODELS', 'models'),
+      look: modelStore,
     },
     {
       name: 'Test recordings',
@@ -296,8 +303,9 @@ function reasonOf(thrown: unknown): string {
 }
 
 /** Looks at everything a session, the demo and the tests need. Takes a second or two and changes nothing. */
-export function examine({ port = 8080 }: { port?: number } = {}): Promise<Check[]> {
-  return Promise.all(questions(port).map(answer));
+export async function examine({ port = 8080, profile }: { port?: number; profile?: string } = {}): Promise<Check[]> {
+  const named = profile === undefined ? [] : await import('./profile-checks.ts').then((it) => it.checkProfile(profile));
+  return [...(await Promise.all(questions(port).map(answer))), ...named];
 }
 
 /** Whether sessions can run. */

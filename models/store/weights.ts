@@ -1,7 +1,7 @@
 import { existsSync } from 'node:fs';
 import { homedir } from 'node:os';
-import { join } from 'node:path';
-import type { Need } from './engine.ts';
+import { join, resolve } from 'node:path';
+import type { Need } from '../engine.ts';
 
 /** One file of a model. */
 export interface ModelFile {
@@ -35,7 +35,8 @@ export interface ModelCard {
 }
 
 /** Where models are kept: `LIVEDUB_MODELS`, else `~/.cache/livedub/models`. */
-export const storeRoot = (): string => process.env['LIVEDUB_MODELS'] ?? join(homedir(), '.cache', 'livedub', 'models');
+export const storeRoot = (): string =>
+  resolve(process.env['LIVEDUB_MODELS'] || join(homedir(), '.cache', 'livedub', 'models'));
 
 /** The directory of a model: the one given, or its place in the model store. It need not be there. */
 export const modelDirectory = (card: ModelCard, given?: string): string =>
@@ -46,3 +47,6 @@ export const needsModel = (card: ModelCard): Need => ({
   install: `model ${card.name} (livedub models pull ${card.name})`,
   present: () => card.files.every(({ name }) => existsSync(join(modelDirectory(card), name))),
 });
+
+/** The name of the model that a need asks for, if it asks for one. */
+export const modelOf = (need: Need): string | undefined => /^model (\S+) \(/.exec(need.install)?.[1];
