@@ -1,8 +1,8 @@
 import type { IncomingMessage, Server } from 'node:http';
 import type { Duplex } from 'node:stream';
-import { WebSocket, WebSocketServer } from 'ws';
 import type { Clock } from '../media/clock.ts';
 import type { Scope } from '../media/scope.ts';
+import { WebSocket, WebSocketServer } from '../media/websocket.ts';
 import type { HostedSession } from './hosted-session.ts';
 import type { Log } from './log.ts';
 import { type Asked, read } from './messages.ts';

@@ -1,5 +1,5 @@
 import { once } from 'node:events';
-import { WebSocket } from 'ws';
+import { WebSocket } from '../../media/websocket.ts';
 import type { ApiError, Event, Events, Method, Methods, Response } from '../../gateway/protocol.ts';
 import { eventually } from './gateway.ts';
 

@@ -1,6 +1,6 @@
 import { once } from 'node:events';
 import { afterAll, afterEach, beforeAll, describe, expect, test } from 'vitest';
-import { WebSocket } from 'ws';
+import { WebSocket } from '../../media/websocket.ts';
 import type { HostedSession } from '../../gateway/hosted-session.ts';
 import type { Gateway } from '../../gateway/serve.ts';
 import { ask, eventually, openGateway } from '../fakes/gateway.ts';
