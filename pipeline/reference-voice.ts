@@ -263,7 +263,8 @@ export function speechToNoise(pcm: Float32Array, rate: SampleRate): number {
   for (let from = 0; from + size <= pcm.length; from += size) {
     let sum = 0;
     for (let i = from; i < from + size; i += 1) sum += pcm[i]! * pcm[i]!;
-    levels.push(sum / size);
+    // Digital silence, as between passages, is nobody's noise.
+    if (sum > 0) levels.push(sum / size);
   }
   if (levels.length === 0) return 0;
   levels.sort((a, b) => a - b);
