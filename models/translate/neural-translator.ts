@@ -1,0 +1,82 @@
+import { type ClockTime, type Span, later, ms } from '../../media/time.ts';
+import type { Language } from '../../pipeline/domain.ts';
+import { Fault } from '../../pipeline/fault.ts';
+import type { Stage } from '../../pipeline/stage.ts';
+import { until } from '../../pipeline/until.ts';
+import { asSentence, capitalised } from './sentence.ts';
+import type { Seq2Seq } from './seq2seq.ts';
+import { partsOf } from './translation-parts.ts';
+
+/** A network's way to write sentences as numbers. */
+export interface Tokens {
+  /** Token ids with everything the network wants around them. */
+  encode(text: string): readonly number[];
+  /** What every answer begins with: the language, where one network speaks several. */
+  readonly opening: readonly number[];
+  decode(tokens: readonly number[]): string;
+}
+
+/** Longer texts are translated in parts: the networks were trained on sentences. */
+const MOST_TOKENS = 128;
+/** A translation may be this much longer than its source, in tokens, before it is taken for one that never ends. */
+const LONGER = 3;
+const SPARE = 24;
+
+/** Languages that put no blanks between sentences. */
+const UNSPACED = /^(?:zh|ja|yue|th|lo|my|km)(?:-|$)/i;
+
+export interface NeuralSettings {
+  readonly engine: string;
+  readonly from: Language;
+  readonly to: Language;
+  /** How many beginnings are followed; the makers' number unless given. */
+  readonly beams: number | undefined;
+  /** How long one utterance may take. */
+  readonly patience: Span;
+}
+
+/**
+ * A neural network that translates, as a stage: one line for each utterance, in order.
+ *
+ * What a recogniser writes is made a sentence first, as the networks know no others. An utterance that takes longer than
+ * `patience` costs a `timeout`, one whose translation does not come to an end a `rejected` fault.
+ */
+export function neuralStage(network: Seq2Seq, tokens: Tokens, settings: NeuralSettings): Stage<'translator'> {
+  const { engine, from, to, beams, patience } = settings;
+  const usual = network.search(beams === undefined ? {} : { beams });
+  const most = Math.min(MOST_TOKENS, network.config.max_position_embeddings - 2);
+  const fits = (text: string) => tokens.encode(text).length <= most;
+
+  const translate = async (text: string, now: () => ClockTime, deadline: ClockTime, signal: AbortSignal) => {
+    const source = tokens.encode(text);
+    const longest = Math.min(usual.longest, LONGER * source.length + SPARE + tokens.opening.length);
+    const answer = await network.translate(source, tokens.opening, { ...usual, longest }, () => {
+      signal.throwIfAborted();
+      if (now() > deadline) throw new Fault('translator', 'timeout', `${engine} took longer than ${patience / 1e6} s`);
+    });
+    if (!answer.ended) throw new Fault('translator', 'rejected', `${engine}: the translation did not come to an end`);
+    return tokens.decode(answer.tokens).trim();
+  };
+
+  return {
+    kind: 'translator',
+    engine,
+    caps: { lookahead: ms(0), from: [from], to: [to] },
+    async *run(input, { signal, clock }) {
+      for await (const { id, speaker, start, end, text } of until(input, signal)) {
+        const deadline = later(clock.now(), patience);
+        const parts: string[] = [];
+        try {
+          for (const part of partsOf(asSentence(text, from), fits)) {
+            parts.push(await translate(part, () => clock.now(), deadline, signal));
+          }
+        } catch (thrown) {
+          if (signal.aborted) return;
+          throw thrown;
+        }
+        const line = capitalised(parts.filter(Boolean).join(UNSPACED.test(to) ? '' : ' '));
+        if (line !== '') yield { utterance: id, speaker, language: to, start, end, text: line };
+      }
+    },
+  };
+}
