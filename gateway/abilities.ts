@@ -3,6 +3,7 @@ import { EngineRefused } from '../models/engine.ts';
 import { nameOf, serves } from '../models/languages.ts';
 import type { Language } from '../pipeline/domain.ts';
 import type { StageKind } from '../pipeline/stage.ts';
+import { choose } from './choice.ts';
 import type { ApiError, LanguageTag } from './protocol.ts';
 import type { Abilities } from './sessions.ts';
 
@@ -25,27 +26,33 @@ export interface LanguagePair {
 /** What the engines of this gateway can dub, asked of the engines' own cards. */
 export function abilitiesOf(registry: EngineRegistry): Abilities {
   return {
-    supports(from, to) {
+    supports(spec, to) {
+      const { from } = spec;
       const wanted = { from: from as Language, to: to as Language };
       for (const kind of Object.keys(NEEDED) as (keyof typeof NEEDED)[]) {
-        const engine = registry.pick(kind, wanted);
+        const chosen = choose(kind, wanted, spec, registry);
         const field = kind === 'recognizer' ? 'from' : 'to';
-        if (!engine) {
+        // A name that nobody has is refused by `accepts`, with the names there are.
+        if (chosen && !registry.has(kind, chosen.engine)) continue;
+        if (!chosen || !registry.knows(kind, chosen.engine, wanted)) {
           const what = kind === 'translator' ? `${from}→${to}` : kind === 'recognizer' ? from : to;
           return {
             code: 'unsupported',
-            message: `No engine ${NEEDED[kind]} ${what}.`,
+            message: chosen
+              ? `${chosen.engine} does not do that: ${kind}, ${what}.`
+              : `No engine ${NEEDED[kind]} ${what}.`,
             field,
             fix: 'GET /v1/languages lists what can be dubbed.',
           };
         }
-        const missing = registry.lacks(kind, engine.id, wanted);
+        // What stands in can do it until the rest is there.
+        const missing = chosen.spare === undefined ? registry.lacks(kind, chosen.engine, wanted) : [];
         if (missing.length > 0) {
           return {
             code: 'unsupported',
             message: `${from}→${to} is not installed.`,
             field,
-            fix: `Install ${missing.join(' ')} (apt-get install).`,
+            fix: remedy(missing),
           };
         }
       }
@@ -71,6 +78,16 @@ export function abilitiesOf(registry: EngineRegistry): Abilities {
       return undefined;
     },
   };
+}
+
+/** How what is missing is put there: packages are installed; models and keys say themselves how. */
+function remedy(missing: readonly string[]): string {
+  const packages = missing.filter((each) => /^[a-z0-9][a-z0-9.+-]*$/.test(each));
+  const rest = missing.filter((each) => !packages.includes(each));
+  return [
+    ...(packages.length > 0 ? [`Install ${packages.join(' ')} (apt-get install).`] : []),
+    ...rest.map((each) => `Needs ${each}.`),
+  ].join(' ');
 }
 
 /** Every direction that the engines can dub between them, those that are ready first. */

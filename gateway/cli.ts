@@ -4,14 +4,26 @@ import { fileURLToPath } from 'node:url';
 import { Command, CommanderError, InvalidArgumentError, Option } from 'commander';
 import { Scope } from '../media/scope.ts';
 import { root } from './root.ts';
-import { type DemoOptions, type DubOptions, type DubProgress, type ServeOptions, UsageError } from './commands.ts';
+import {
+  type DemoOptions,
+  type DoctorOptions,
+  type DubOptions,
+  type DubProgress,
+  type ModelsRequest,
+  type ServeOptions,
+  UsageError,
+} from './commands.ts';
+import { table } from './table.ts';
+
+export { table };
 
 /** What each command does. Every action ends when its scope closes, and answers the process's exit code. */
 export interface Actions {
   serve(options: ServeOptions, scope: Scope): Promise<number>;
   demo(options: DemoOptions, scope: Scope): Promise<number>;
   dub(options: DubOptions, scope: Scope): Promise<number>;
-  doctor(options: { json: boolean; port?: number }): Promise<number>;
+  doctor(options: DoctorOptions): Promise<number>;
+  models(request: ModelsRequest, scope: Scope): Promise<number>;
   languages(options: { json: boolean }): Promise<number>;
   engines(options: { json: boolean }): Promise<number>;
 }
@@ -35,6 +47,12 @@ function positive(text: string): number {
   if (Number.isFinite(value) && value > 0) return value;
   throw new InvalidArgumentError('Give a number of seconds above 0.');
 }
+const words = (text: string, before: readonly string[] | undefined) => [...(before ?? []), ...text.split(',')];
+function wholeNumber(text: string): number {
+  const value = Number(text);
+  if (Number.isInteger(value) && value >= 1 && value <= 16) return value;
+  throw new InvalidArgumentError('Give a whole number from 1 to 16.');
+}
 /** `es,ca` and `--to es --to ca` alike. */
 function tags(text: string, before: readonly string[] | undefined): string[] {
   const named = text.split(',').map((tag) => tag.trim());
@@ -53,6 +71,18 @@ function tags(text: string, before: readonly string[] | undefined): string[] {
 export function grammar(actions: Actions, scope: Scope, exit: (code: number) => void): Command {
   const config = () => new Option('--config <file>', 'settings as JSON; see README.md, "Settings"');
   const json = () => new Option('--json', 'for programs').default(false);
+  const profile = () =>
+    new Option('--profile <name>', 'set of engines; see: livedub doctor --profile cpu').choices([
+      'embedded',
+      'cpu',
+      'gpu',
+      'cloud',
+    ]);
+  const engine = () =>
+    new Option(
+      '--engine <stage=engine>',
+      'one stage by another engine, as often as needed; see: livedub engines',
+    ).argParser((text: string, before: readonly string[] | undefined) => [...(before ?? []), text]);
   const program = new Command('livedub')
     .description('Streaming dubbing gateway: live speech in, a dubbed stream out a few seconds later.')
     .version(version(), '-V, --version')
@@ -66,6 +96,7 @@ Examples:
   livedub serve --config livedub.json              the gateway, with its pages and its API
   livedub dub talk.mp4 --to es --out talk.es.mp4   a recording, as fast as this machine can
   livedub doctor                                   what is installed, what is missing, and the fix
+  livedub models pull --profile cpu                weights for better engines than the embedded
 
 Exit codes: 0 done, 1 tried and failed, 2 asked wrongly.`,
     );
@@ -90,10 +121,12 @@ Exit codes: 0 done, 1 tried and failed, 2 asked wrongly.`,
     .option('--file <file>', 'play this instead of the sample')
     .option('--to <languages>', 'languages to dub into, comma-separated (default: es)', tags)
     .option('--port <number>', 'TCP port of the page', port)
+    .addOption(profile())
+    .addOption(engine())
     .option('--no-open', 'do not open a browser')
     .addHelpText(
       'after',
-      '\nExamples:\n  livedub demo --to es\n  livedub demo --file my.mp4\n  livedub demo --headless --seconds 60 --out demo.mp4',
+      '\nExamples:\n  livedub demo --to es\n  livedub demo --file my.mp4 --profile cpu\n  livedub demo --engine enhancer=gtcrn --engine diarizer=pyannote\n  livedub demo --headless --seconds 60 --out demo.mp4',
     )
     .action(async ({ to, ...options }: Omit<DemoOptions, 'to'> & { to?: string[] }) => {
       if (options.out !== undefined && !options.headless) throw new UsageError('--out goes with --headless.');
@@ -107,6 +140,8 @@ Exit codes: 0 done, 1 tried and failed, 2 asked wrongly.`,
     .requiredOption('--to <languages>', 'languages to dub into, comma-separated', tags)
     .requiredOption('--out <file>', 'what to write: the picture, the original sound, one track per language')
     .option('--from <language>', 'language spoken in it', 'en')
+    .addOption(profile())
+    .addOption(engine())
     .addHelpText('after', '\nExample:\n  livedub dub talk.mp4 --to es --out talk.es.mp4')
     .action(async (file: string, options: Omit<DubOptions, 'file'>) =>
       exit(await actions.dub({ ...options, file }, scope)),
@@ -116,7 +151,11 @@ Exit codes: 0 done, 1 tried and failed, 2 asked wrongly.`,
     .description('check what is installed, what is missing, and the fix')
     .addOption(json())
     .option('--port <number>', 'the port the gateway will use', port)
-    .action(async (options: { json: boolean; port?: number }) => exit(await actions.doctor(options)));
+    .option('--profile <name>', 'also what this set of engines needs: embedded, cpu, gpu or cloud')
+    .addHelpText('after', '\nExamples:\n  livedub doctor\n  livedub doctor --profile cpu')
+    .action(async (options: DoctorOptions) => exit(await actions.doctor(options)));
+  const ask = async (request: ModelsRequest) => exit(await actions.models(request, scope));
+  addModels(program.command('models').description('list, fetch, check and delete the weights of engines'), ask);
   program
     .command('languages')
     .description('list what can be dubbed into what')
@@ -130,6 +169,67 @@ Exit codes: 0 done, 1 tried and failed, 2 asked wrongly.`,
   return program;
 }
 
+/** `livedub models …`. */
+function addModels(models: Command, ask: (request: ModelsRequest) => Promise<void>): void {
+  models.addHelpText(
+    'after',
+    `
+Examples:
+  livedub models list                        what there is, what it is for, what is here
+  livedub models pull --profile cpu          what the engines of a profile need
+  livedub models pull gtcrn --from /media/stick
+  livedub models verify                      read every byte again
+  livedub models remove gtcrn
+
+Models are kept in LIVEDUB_MODELS, or ~/.cache/livedub/models.`,
+  );
+  models
+    .command('list')
+    .description('every model: what it serves, its languages, licence, size and speed, and whether it is here')
+    .option('--json', 'for programs', false)
+    .addHelpText('after', '\nExamples:\n  livedub models list\n  livedub models list --json')
+    .action(({ json }: { json: boolean }) => ask({ do: 'list', json }));
+  models
+    .command('pull')
+    .description('fetch models; what was begun before is continued')
+    .argument('[names...]', 'as in livedub models list')
+    .option('--profile <name>', 'the models of this set of engines: embedded, cpu, gpu or cloud')
+    .option('--pairs <pairs>', 'what the profile’s translator is for, comma-separated (default: en:es)', words)
+    .option('--mirror <url>', 'fetch <url>/<sha256>, or else <url>/<name>/<file> (default: LIVEDUB_MODELS_MIRROR)')
+    .option('--from <directory>', 'take files from anywhere below it: by hash, by <name>/<file> or by file name')
+    .option('--parallel <number>', 'files at once', wholeNumber, 3)
+    .option('--accept-licence', 'accept the terms of weights that may not be used commercially', false)
+    .addHelpText(
+      'after',
+      `
+Examples:
+  livedub models pull gtcrn deepfilternet3
+  livedub models pull --profile cpu
+  livedub models pull --profile cpu --pairs en:es,en:fr
+  livedub models pull gtcrn --mirror https://models.example.org/livedub
+  livedub models pull gtcrn --from /media/stick
+
+Nothing is put in its place before its length and SHA-256 are right. Ctrl-C keeps what has come: the same command goes
+on from there. Through a proxy: Node 22.21 or later with HTTPS_PROXY and NODE_USE_ENV_PROXY=1.`,
+    )
+    .action((names: string[], options: Omit<Extract<ModelsRequest, { do: 'pull' }>, 'do' | 'names'>) =>
+      ask({ do: 'pull', names, ...options }),
+    );
+  models
+    .command('verify')
+    .description('read models again and compare their hashes; what is wrong is taken out')
+    .argument('[names...]', 'all that are here when none is named')
+    .addHelpText('after', '\nExamples:\n  livedub models verify\n  livedub models verify gtcrn')
+    .action((names: string[]) => ask({ do: 'verify', names }));
+  models
+    .command('remove')
+    .description('delete models; files that other models share stay')
+    .argument('<names...>', 'as in livedub models list')
+    .option('--forget', 'also the hashes that were recorded when files were first fetched', false)
+    .addHelpText('after', '\nExamples:\n  livedub models remove gtcrn\n  livedub models remove whisper-tiny --forget')
+    .action((names: string[], { forget }: { forget: boolean }) => ask({ do: 'remove', names, forget }));
+}
+
 /** How a dub is going, as one line. */
 export function progressLine({ fraction, speed }: DubProgress, elapsed: number, columns: number): string {
   const left = fraction > 0 ? (elapsed * (1 - fraction)) / fraction : undefined;
@@ -139,19 +239,6 @@ export function progressLine({ fraction, speed }: DubProgress, elapsed: number, 
 }
 const clockFace = (seconds: number) =>
   `${Math.floor(seconds / 60)}:${String(Math.floor(seconds % 60)).padStart(2, '0')}`;
-
-/** Rows as aligned columns; the last is not padded. */
-export function table(rows: readonly (readonly string[])[]): string {
-  const widths = rows.reduce<number[]>((most, row) => row.map((cell, i) => Math.max(most[i] ?? 0, cell.length)), []);
-  return rows
-    .map((row) =>
-      row
-        .map((cell, i) => cell.padEnd(widths[i] ?? 0))
-        .join('  ')
-        .trimEnd(),
-    )
-    .join('\n');
-}
 
 const print = (text: string) => void process.stdout.write(`${text}\n`);
 const closed = (scope: Scope) =>
@@ -190,9 +277,9 @@ const ACTIONS: Actions = {
     print(summary);
     return 0;
   },
-  async doctor({ json, port: wanted }) {
+  async doctor({ json, ...options }) {
     const { examine, healthy, report } = await import('./doctor.ts');
-    const checks = await examine(wanted === undefined ? {} : { port: wanted });
+    const checks = await examine(options);
     print(
       json
         ? JSON.stringify(checks, null, 2)
@@ -200,9 +287,13 @@ const ACTIONS: Actions = {
     );
     return healthy(checks) ? 0 : FAILED;
   },
+  async models(request, scope) {
+    const { models } = await import('./models-command.ts');
+    return models(request, scope);
+  },
   async languages({ json }) {
     const { languageRows } = await import('../models/languages.ts');
-    const { installedModes } = await import('../models/apertium.ts');
+    const { installedModes } = await import('../models/translate/apertium.ts');
     const rows = languageRows(new Set(installedModes().keys()));
     const cells = rows.map((row) => [
       `${row.from} → ${row.to}`,
@@ -230,6 +321,8 @@ const ACTIONS: Actions = {
     return 0;
   },
 };
+
+const everyCommand = (command: Command): Command[] => [command, ...command.commands.flatMap(everyCommand)];
 
 /** Whether the person who typed the command can put it right by typing another. */
 const askedWrongly = (thrown: unknown) =>
@@ -259,7 +352,7 @@ export async function main(argv: readonly string[], actions: Actions = ACTIONS):
   let code = 0;
   try {
     const program = grammar(actions, scope, (answered) => (code = answered));
-    for (const each of [program, ...program.commands]) each.exitOverride();
+    for (const each of everyCommand(program)) each.exitOverride();
     if (argv.length === 0) program.help({ error: true });
     await program.parseAsync(argv, { from: 'user' });
   } catch (thrown) {

@@ -15,6 +15,9 @@ export interface DemoOptions {
   readonly to: readonly string[];
   readonly port?: number;
   readonly open: boolean;
+  readonly profile?: string;
+  /** `STAGE=ENGINE` each. */
+  readonly engine?: readonly string[];
 }
 export interface DubOptions {
   readonly config?: string;
@@ -22,6 +25,9 @@ export interface DubOptions {
   readonly from: string;
   readonly to: readonly string[];
   readonly out: string;
+  readonly profile?: string;
+  /** `STAGE=ENGINE` each. */
+  readonly engine?: readonly string[];
 }
 /** Where a dub is. */
 export interface DubProgress {
@@ -30,6 +36,29 @@ export interface DubProgress {
   /** Programme seconds per second since the start. */
   readonly speed: number;
 }
+
+export interface DoctorOptions {
+  readonly json: boolean;
+  readonly port?: number;
+  /** A set of engines whose needs are looked at, too. */
+  readonly profile?: string;
+}
+/** What is asked of `livedub models`. */
+export type ModelsRequest =
+  | { readonly do: 'list'; readonly json: boolean }
+  | {
+      readonly do: 'pull';
+      readonly names: readonly string[];
+      readonly profile?: string;
+      /** Languages, as in `en:es`, that the models of a profile are pulled for. */
+      readonly pairs?: readonly string[];
+      readonly mirror?: string;
+      readonly from?: string;
+      readonly parallel: number;
+      readonly acceptLicence: boolean;
+    }
+  | { readonly do: 'verify'; readonly names: readonly string[] }
+  | { readonly do: 'remove'; readonly names: readonly string[]; readonly forget: boolean };
 
 /** Asked for in a way that cannot be done, as against tried and failed. */
 export class UsageError extends Error {

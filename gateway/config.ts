@@ -19,6 +19,10 @@ export const SessionSpec = z.strictObject({
   delay: z.number().min(2).max(60).default(5).describe('Seconds the programme is shown late.'),
   denoise: z.boolean().default(false).describe('Clean the audio before recognition. The viewer hears it as it was.'),
   underDub: z.number().min(0).max(1).default(0.1).describe('Level of the original under the dub, 0 to 1.'),
+  profile: z
+    .enum(['embedded', 'cpu', 'gpu', 'cloud'])
+    .default('embedded')
+    .describe('Named set of engines; `livedub doctor --profile NAME` says what it needs.'),
   engines: z
     .strictObject({
       separator: z.looseObject({ engine: z.string() }).optional(),
@@ -31,7 +35,9 @@ export const SessionSpec = z.strictObject({
       synthesizer: z.looseObject({ engine: z.string() }).optional(),
     })
     .default({})
-    .describe('Engine per stage, with its own settings; what is left out is chosen by language.'),
+    .describe(
+      'Engine per stage, with its own settings; what is left out comes from the profile, else is chosen by language.',
+    ),
 });
 export type SessionSpec = z.output<typeof SessionSpec>;
 

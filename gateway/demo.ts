@@ -6,6 +6,7 @@ import { RECORDABLE } from '../media/recording.ts';
 import type { Scope } from '../media/scope.ts';
 import { type DemoOptions, UsageError } from './commands.ts';
 import { SessionSpec } from './config.ts';
+import { enginesOf } from './engine-options.ts';
 import type { HostedSession } from './hosted-session.ts';
 import type { Recorder } from './recorder.ts';
 import { type Report, reportText } from './report.ts';
@@ -44,6 +45,7 @@ export async function demo(options: DemoOptions, scope: Scope): Promise<number> 
     name: options.file === undefined ? 'Demo' : basename(file),
     source: { kind: 'file', path: file, loop: true },
     to: options.to,
+    ...enginesOf(options),
   });
   const session = await gateway.sessions.create(spec);
   return options.headless

@@ -20,6 +20,7 @@ import { webvtt } from '../pipeline/webvtt.ts';
 import { abilitiesOf } from './abilities.ts';
 import { type DubOptions, type DubProgress, UsageError } from './commands.ts';
 import { SessionSpec } from './config.ts';
+import { enginesOf } from './engine-options.ts';
 import { spread } from './report.ts';
 import { Engines } from './session/engines.ts';
 
@@ -46,13 +47,20 @@ export async function dubFile(
   const [file, out] = [resolve(options.file), resolve(options.out)];
   checkOutput(out);
   const engines = registry();
-  for (const to of options.to) {
-    const refusal = abilitiesOf(engines).supports(options.from, to);
-    if (refusal) throw new UsageError(`--to ${to}: ${refusal.message} ${refusal.fix ?? ''}`.trim());
-  }
   await using scope = parent.child('dub');
   const { signal } = scope;
-  const spec = SessionSpec.parse({ source: { kind: 'file', path: file }, from: options.from, to: options.to });
+  const spec = SessionSpec.parse({
+    source: { kind: 'file', path: file },
+    from: options.from,
+    to: options.to,
+    ...enginesOf(options),
+  });
+  for (const to of options.to) {
+    const refusal = abilitiesOf(engines).supports(spec, to);
+    if (refusal) throw new UsageError(`--to ${to}: ${refusal.message} ${refusal.fix ?? ''}`.trim());
+  }
+  const refusal = abilitiesOf(engines).accepts(spec);
+  if (refusal) throw new UsageError(`--engine: ${refusal.message}`);
   const programme = await openFile(file, { field: 'file', pictures: false }, scope);
   const { duration, audio } = programme.info;
   if (!audio) throw new UsageError(`${basename(file)} has no sound: there is nothing to dub.`);

@@ -94,6 +94,54 @@ export function openMetrics(scope: Scope, subjects: { readonly sfu: Sfu; readonl
   perSession(Counter, 'stage_faults_total', 'Faults of a stage.', ['stage'], ({ stats }, say) => {
     for (const { kind: stage, faults } of stats?.stages ?? []) say({ stage }, faults);
   });
+  perSession(
+    Gauge,
+    'stage_stand_in',
+    '1 while another engine does the work of the chosen one.',
+    ['stage'],
+    ({ stats }, say) => {
+      for (const { kind: stage, standIn } of stats?.stages ?? []) say({ stage }, standIn === null ? 0 : 1);
+    },
+  );
+  perSession(
+    Gauge,
+    'network_run_seconds',
+    'Time a neural network takes for a run, since it was opened.',
+    ['network', 'device', 'quantile'],
+    ({ stats }, say) => {
+      for (const { name: network, device, running } of stats?.networks ?? []) {
+        if (running.p50 !== null) say({ network, device, quantile: '0.5' }, running.p50 / 1_000);
+        if (running.p95 !== null) say({ network, device, quantile: '0.95' }, running.p95 / 1_000);
+      }
+    },
+  );
+  perSession(Counter, 'network_lost_total', 'Calls a neural network did not answer.', ['network'], ({ stats }, say) => {
+    for (const { name: network, lost } of stats?.networks ?? []) say({ network }, lost);
+  });
+  perSession(
+    Counter,
+    'service_requests_total',
+    'Requests to services on other machines, by what became of them.',
+    ['engine', 'outcome'],
+    ({ stats }, say) => {
+      for (const { stage, engine: name, requests, failures } of stats?.spending ?? []) {
+        const engine = `${stage}:${name}`;
+        say({ engine, outcome: 'answered' }, requests - failures);
+        say({ engine, outcome: 'failed' }, failures);
+      }
+    },
+  );
+  perSession(
+    Counter,
+    'service_money_total',
+    'Estimated cost of services on other machines, where their prices are in the settings.',
+    ['engine', 'currency'],
+    ({ stats }, say) => {
+      for (const { stage, engine, money } of stats?.spending ?? []) {
+        if (money) say({ engine: `${stage}:${engine}`, currency: money.currency }, money.amount);
+      }
+    },
+  );
   perSession(Counter, 'mailbox_dropped_total', 'Items a full queue lost.', ['stage'], ({ stats }, say) => {
     for (const [stage, count] of Object.entries(stats?.drops ?? {})) say({ stage }, count);
   });

@@ -50,11 +50,43 @@ export interface StageView {
   readonly faults: number;
 }
 
+/** A neural network that the session has open. */
+export interface NetworkView {
+  readonly name: string;
+  readonly stage: string | null;
+  /** `cpu`, `cuda` or `tensorrt`. */
+  readonly device: string;
+  /** Milliseconds, since it was opened: how long calls waited, and how long they ran. */
+  readonly waiting: { readonly p50: number | null; readonly p95: number | null; readonly count: number };
+  readonly running: { readonly p50: number | null; readonly p95: number | null; readonly count: number };
+  readonly queued: number;
+  /** Calls that were not answered. */
+  readonly lost: number;
+  readonly restarts: number;
+}
+
+/** What an engine has used of a service on another machine. */
+export interface SpendingView {
+  readonly stage: string;
+  readonly engine: string;
+  readonly requests: number;
+  readonly retries: number;
+  readonly failures: number;
+  readonly characters: number;
+  /** Of audio. */
+  readonly seconds: number;
+  readonly tokens: number;
+  /** Estimated from the prices in the settings. */
+  readonly money: { readonly amount: number; readonly currency: string } | null;
+}
+
 export interface StatsView {
   /** Seconds the programme is late: as configured, as it is now, and the least the stages' lookahead allows. */
   readonly delay: { readonly configured: number; readonly measured: number | null; readonly lookahead: number };
   readonly mode: ModeView;
   readonly stages: readonly StageView[];
+  readonly networks: readonly NetworkView[];
+  readonly spending: readonly SpendingView[];
   readonly lines: {
     readonly dubbed: number;
     readonly captionOnly: number;

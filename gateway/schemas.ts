@@ -32,6 +32,8 @@ const Track: z.ZodType<TrackView> = z
   })
   .meta({ id: 'Track' });
 
+const Milliseconds = z.object({ p50: z.number().nullable(), p95: z.number().nullable(), count: z.number() });
+
 const Stats: z.ZodType<StatsView> = z
   .object({
     delay: z
@@ -58,6 +60,35 @@ const Stats: z.ZodType<StatsView> = z
         faults: z.number(),
       }),
     ),
+    networks: z
+      .array(
+        z.object({
+          name: z.string(),
+          stage: z.string().nullable(),
+          device: z.string(),
+          waiting: Milliseconds,
+          running: Milliseconds,
+          queued: z.number(),
+          lost: z.number(),
+          restarts: z.number(),
+        }),
+      )
+      .describe('Neural networks that the session has open; milliseconds since they were opened.'),
+    spending: z
+      .array(
+        z.object({
+          stage: z.string(),
+          engine: z.string(),
+          requests: z.number(),
+          retries: z.number(),
+          failures: z.number(),
+          characters: z.number(),
+          seconds: z.number(),
+          tokens: z.number(),
+          money: z.object({ amount: z.number(), currency: z.string() }).nullable(),
+        }),
+      )
+      .describe('What engines have used of services on other machines.'),
     lines: z.object({ dubbed: z.number(), captionOnly: z.number(), late: z.number(), trimmed: z.number() }),
     drops: z.record(z.string(), z.number()),
     viewers: z.number(),

@@ -8,8 +8,8 @@ import { Refusal, refuse } from './refusal.ts';
 
 /** What can be dubbed and by which engines. */
 export interface Abilities {
-  /** Why `from` cannot be dubbed into `to`, or nothing. */
-  supports(from: LanguageTag, to: LanguageTag): ApiError | undefined;
+  /** Why the session's programme cannot be dubbed into `to`, or nothing. */
+  supports(spec: SessionSpec, to: LanguageTag): ApiError | undefined;
   /** Why a session's engines cannot be had, or nothing. */
   accepts(spec: SessionSpec): ApiError | undefined;
 }
@@ -116,7 +116,7 @@ export class Sessions {
     if (repeated >= 0)
       throw refuse('invalid', `'${spec.to[repeated]}' is listed twice.`, `to.${repeated}`, 'Name every language once.');
     for (const [i, language] of spec.to.entries()) {
-      const error = abilities.supports(spec.from, language);
+      const error = abilities.supports(spec, language);
       if (error) throw new Refusal({ ...error, field: error.field === 'to' ? `to.${i}` : error.field });
     }
     const error = abilities.accepts(spec);

@@ -4,7 +4,7 @@ import type { Scope } from '../media/scope.ts';
 import type { Language } from '../pipeline/domain.ts';
 import type { Stage, StageKind } from '../pipeline/stage.ts';
 import { threaded } from './thread.ts';
-import type { ModelCard } from './weights.ts';
+import type { ModelCard } from './store/weights.ts';
 
 /**
  * Where an engine's arithmetic happens. The pipeline never asks; the operator does.
@@ -48,6 +48,8 @@ export interface Engine<K extends StageKind = StageKind, S extends z.ZodType = z
   readonly needs: readonly Need[];
   /** What `livedub models pull` fetches for it. */
   readonly models?: readonly ModelCard[];
+  /** Never used unless it is named: it sends what is said to somebody else's machine, costs money, or has such terms. */
+  readonly byName?: true;
   /** Languages a recognizer hears or a synthesizer speaks. A language covers its regions: `en` covers `en-GB`. */
   readonly languages?: readonly Language[] | 'any';
   /** Directions a translator knows. */
@@ -168,8 +170,23 @@ export class EngineRegistry {
    * else the first that could do it if they were; nothing when none can.
    */
   pick<K extends StageKind>(kind: K, wanted: Wanted = {}): Engine<K> | undefined {
-    const able = this.#of(kind).filter((engine) => needsFor(engine, wanted) !== undefined);
+    const able = this.#of(kind).filter((engine) => !engine.byName && needsFor(engine, wanted) !== undefined);
     return able.find((engine) => missing(needsFor(engine, wanted) ?? []).length === 0) ?? able[0];
+  }
+
+  has(kind: StageKind, id: string): boolean {
+    return this.#engines.has(`${kind}:${id}`);
+  }
+
+  /** Whether the engine has a setting of that name. */
+  takes(kind: StageKind, id: string, setting: string): boolean {
+    const { config } = this.engine(kind, id);
+    return config instanceof z.ZodObject && setting in config.shape;
+  }
+
+  /** Whether the engine could do what is wanted, once what it needs is there. */
+  knows(kind: StageKind, id: string, wanted: Wanted): boolean {
+    return needsFor(this.engine(kind, id), wanted) !== undefined;
   }
 
   /** What must be installed before `engine` can do what is wanted; empty when nothing is missing. */

@@ -1,13 +1,37 @@
 import { entry } from '../media/entry.ts';
-import { apertium } from './apertium.ts';
-import { voices } from './diarizer-voices.ts';
+import { apertium } from './translate/apertium.ts';
+import { cosyvoice } from './speak/cosyvoice.ts';
+import { ctcAligner } from './align/ctc-aligner.ts';
+import { voices } from './speakers/diarizer-voices.ts';
+import { deepl } from './translate/deepl.ts';
+import { deepfilternet } from './clean/deepfilternet.ts';
+import { elevenlabs } from './speak/elevenlabs.ts';
 import { type Engine, EngineRegistry } from './engine.ts';
-import { espeak } from './espeak.ts';
-import { flite } from './flite.ts';
-import { identity } from './identity.ts';
-import { pocketsphinx } from './pocketsphinx.ts';
-import { rnnoise } from './rnnoise.ts';
-import { silero } from './silero.ts';
+import { espeak } from './speak/espeak.ts';
+import { f5tts } from './speak/f5-tts.ts';
+import { fishSpeech } from './speak/fish-speech.ts';
+import { flite } from './speak/flite.ts';
+import { fsmnVad } from './detect/fsmn-vad.ts';
+import { gtcrn } from './clean/gtcrn.ts';
+import { identity } from './translate/identity.ts';
+import { llmTranslator } from './translate/llm-translator.ts';
+import { m2m100, nllb } from './translate/m2m100.ts';
+import { indexTts } from './speak/index-tts.ts';
+import { kokoro } from './speak/kokoro.ts';
+import { mdxNet } from './clean/mdx-net.ts';
+import { openaiRecognizer } from './recognize/openai-recognizer.ts';
+import { openaiSpeech } from './speak/openai-speech.ts';
+import { phoneAligner } from './align/phone-aligner.ts';
+import { opusMt } from './translate/opus-mt.ts';
+import { piper } from './speak/piper.ts';
+import { pocketsphinx } from './recognize/pocketsphinx.ts';
+import { pyannote } from './speakers/pyannote.ts';
+import { rnnoise } from './clean/rnnoise.ts';
+import { silero } from './detect/silero.ts';
+import { tenVad } from './detect/ten-vad.ts';
+import { whisper } from './recognize/whisper.ts';
+import { zipformer } from './recognize/zipformer.ts';
+import { zipvoice } from './speak/zipvoice.ts';
 
 /**
  * Every engine there is. Of one kind, the order is the order of preference: the first that can do what is wanted and
@@ -16,15 +40,42 @@ import { silero } from './silero.ts';
 export const engines: readonly Engine[] = [
   // Engines that hear.
   silero,
+  fsmnVad,
+  tenVad,
   rnnoise,
+  deepfilternet,
+  gtcrn,
+  mdxNet,
   voices,
+  pyannote,
   pocketsphinx,
+  whisper,
+  zipformer,
+  openaiRecognizer,
+  phoneAligner,
+  ctcAligner,
 
   // Engines that translate and speak. Flite knows English alone and says it more clearly.
   apertium,
   identity,
+  opusMt,
+  m2m100,
+  nllb,
+  llmTranslator,
+  deepl,
   flite,
   espeak,
+  piper,
+  kokoro,
+  zipvoice,
+
+  // Synthesizers on servers: those of one's own, then services.
+  cosyvoice,
+  fishSpeech,
+  indexTts,
+  f5tts,
+  elevenlabs,
+  openaiSpeech,
 ];
 
 export const registry = (): EngineRegistry => new EngineRegistry(engines, entry('./index.ts', import.meta.url));

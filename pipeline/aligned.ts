@@ -8,7 +8,7 @@ import type { Wiring } from './wiring.ts';
 /** How far the recogniser's times may be off. */
 const MARGIN = ms(150);
 /** How long an utterance waits for its alignment beyond what the aligner looks ahead. */
-const PATIENCE = ms(400);
+const PATIENCE = ms(600);
 /** More are not waited for at once. */
 const WAITING = 16;
 

@@ -67,6 +67,13 @@ export function StatsPanel({
                 name="Drops"
                 value={drops.length > 0 ? drops.map(([name, count]) => `${name} ${count}`).join(' · ') : 'none'}
               />
+              {stats.spending.map(({ stage, engine, requests, failures, money }) => (
+                <Row
+                  key={`${stage}:${engine}`}
+                  name={engine}
+                  value={`${requests} requests · ${failures} failed${money ? ` · ${money.amount.toFixed(2)} ${money.currency}` : ''}`}
+                />
+              ))}
               <Row
                 name="Session process"
                 value={`${(stats.process.cpu * 100).toFixed(0)} % CPU · ${stats.process.rssMiB.toFixed(0)} MiB · ${stats.process.restarts} restarts`}

@@ -3,9 +3,12 @@ import { ms } from '../../media/time.ts';
 import type { EngineRegistry, Wanted } from '../../models/engine.ts';
 import type { Language } from '../../pipeline/domain.ts';
 import type { SharedStages } from '../../pipeline/ear.ts';
+import { fallback } from '../../pipeline/fallback.ts';
 import { Fault } from '../../pipeline/fault.ts';
+import { honest } from '../../pipeline/honest.ts';
 import type { Stage, StageKind, StageMap } from '../../pipeline/stage.ts';
 import type { LanguageStages } from '../../pipeline/voice.ts';
+import { choose } from '../choice.ts';
 import type { SessionSpec } from '../config.ts';
 
 type Dubbing = Exclude<StageKind, 'lipDriver'>;
@@ -23,7 +26,8 @@ const UNKNOWN: { readonly [K in Dubbing]: StageMap[K]['caps'] } = {
 };
 
 /**
- * The engines of one session: those its spec names, else the registry's choice for its languages.
+ * The engines of one session: those its spec names, else its profile's, else the registry's choice for its languages.
+ * One that is not the registry's choice has the registry's choice as its stand-in.
  *
  * An engine that does not load is no reason to stop: its stage is down, which the viewer sees as a smaller promise, and
  * is loaded again whenever the graph tries it.
@@ -44,15 +48,18 @@ export class Engines {
   /** Those that listen, shared by all languages. */
   async shared(): Promise<SharedStages> {
     const from = this.#spec.from as Language;
-    const denoise = this.#spec.denoise || this.#spec.engines.enhancer !== undefined;
-    const [enhancer, vad, diarizer, recognizer] = await Promise.all([
-      denoise ? this.#stage('enhancer', {}, this.#scope) : undefined,
+    const [separator, enhancer, aligner, vad, diarizer, recognizer] = await Promise.all([
+      this.#improver('separator', {}),
+      this.#improver('enhancer', {}),
+      this.#improver('aligner', { from }),
       this.#stage('vad', {}, this.#scope),
       this.#stage('diarizer', {}, this.#scope),
       this.#stage('recognizer', { from }, this.#scope),
     ]);
     return {
+      ...(separator && { separator }),
       ...(enhancer && { enhancer }),
+      ...(aligner && { aligner }),
       ...(vad && { vad }),
       ...(diarizer && { diarizer }),
       ...(recognizer && { recognizer }),
@@ -69,33 +76,62 @@ export class Engines {
     return { ...(translator && { translator }), ...(synthesizer && { synthesizer }) };
   }
 
+  /** A stage that a session need not have. */
+  async #improver<K extends Dubbing>(kind: K, wanted: Wanted): Promise<Stage<K> | undefined> {
+    return choose(kind, wanted, this.#spec, this.#registry) && this.#stage(kind, wanted, this.#scope);
+  }
+
   async #stage<K extends Dubbing>(kind: K, wanted: Wanted, scope: Scope): Promise<Stage<K> | undefined> {
-    const { engine, ...config } = this.#spec.engines[kind] ?? { engine: this.#registry.pick(kind, wanted)?.id };
-    if (engine === undefined) {
+    const chosen = choose(kind, wanted, this.#spec, this.#registry);
+    if (!chosen) {
       const { from, to } = wanted;
       this.#onFault(
         new Fault(kind, 'broken', `no ${kind} for ${[from, to].filter(Boolean).join(' → ') || 'this session'}`),
       );
       return undefined;
     }
-    const settings = kind === 'translator' ? { ...wanted, ...config } : config;
-    const load = () => this.#registry.load(kind, engine, settings, scope);
+    const loading = (engine: string, settings: object) => async () => {
+      return honest(
+        await this.#registry.load(kind, engine, { ...this.#told(kind, engine, wanted), ...settings }, scope),
+      );
+    };
+    const primary = await this.#loaded(kind, chosen.engine, loading(chosen.engine, chosen.settings));
+    if (chosen.spare === undefined) return primary;
+    // Loaded when it is first needed, which it may never be.
+    const spare = this.#awaited(kind, chosen.spare, loading(chosen.spare, {}), primary.caps);
+    return fallback(primary, spare, { onFault: (fault) => this.#onFault(fault) });
+  }
+
+  /** The languages, for engines that want to know them before the first line. */
+  #told(kind: Dubbing, engine: string, { from, to }: Wanted): object {
+    if (kind === 'translator') return { from, to };
+    const language = kind === 'synthesizer' ? to : from;
+    return language !== undefined && this.#registry.has(kind, engine) && this.#registry.takes(kind, engine, 'language')
+      ? { language }
+      : {};
+  }
+
+  async #loaded<K extends Dubbing>(kind: K, engine: string, load: () => Promise<Stage<K>>): Promise<Stage<K>> {
     try {
       return await load();
     } catch (failure) {
-      const fault = Fault.from(kind, failure);
-      this.#onFault(fault);
-      return this.#awaited(kind, engine, load);
+      this.#onFault(Fault.from(kind, failure));
+      return this.#awaited(kind, engine, load, UNKNOWN[kind]);
     }
   }
 
   /** Stands in for an engine that did not load, and loads it when it is run. */
-  #awaited<K extends Dubbing>(kind: K, engine: string, load: () => Promise<Stage<K>>): Stage<K> {
+  #awaited<K extends Dubbing>(
+    kind: K,
+    engine: string,
+    load: () => Promise<Stage<K>>,
+    caps: StageMap[K]['caps'],
+  ): Stage<K> {
     let stage: Promise<Stage<K>> | undefined;
     return {
       kind,
       engine,
-      caps: UNKNOWN[kind],
+      caps,
       async *run(input, scope) {
         const loaded = await (stage ??= load()).catch((failure: unknown) => {
           stage = undefined;

@@ -39,6 +39,7 @@ async function hear(message: ToSession): Promise<void> {
 /** Closes everything, then exits: an engine whose thread hangs must not keep the process. */
 async function end(code: number): Promise<void> {
   await scope.close().catch(() => {});
+  process.removeAllListeners('disconnect');
   if (process.connected) process.disconnect();
   process.exit(code);
 }
@@ -60,7 +61,13 @@ process.on('message', (message: ToSession) => {
   if (message.type === 'stop') void end(0);
   else last = last.then(() => hear(message)).catch(failed);
 });
-process.on('disconnect', () => void end(0));
+// Nobody is left to kill us should an exit wait for a network that computes for ever (onnxruntime's threads cannot be ended).
+process.on('disconnect', () => {
+  void scope
+    .close()
+    .catch(() => {})
+    .then(() => process.kill(process.pid, 'SIGKILL'));
+});
 // A terminal's Ctrl-C reaches the whole process group; the gateway decides when a session ends.
 process.on('SIGINT', () => {});
 process.on('SIGTERM', () => void end(0));

@@ -8,6 +8,8 @@ import { Timeline } from '../../media/timeline.ts';
 import type { AccessUnit } from '../../media/video.ts';
 import { wsola } from '../../media/wsola.ts';
 import { registry } from '../../models/index.ts';
+import { networkReports } from '../../models/runtime/network-report.ts';
+import { spendingReports } from '../../models/service/spending.ts';
 import type { Clip, Cue, Language } from '../../pipeline/domain.ts';
 import { type Dubbing, dub } from '../../pipeline/dub.ts';
 import type { Fault } from '../../pipeline/fault.ts';
@@ -371,6 +373,15 @@ export class Session implements Sink {
         latency,
         dropped,
         faults,
+      })),
+      networks: networkReports().map(({ lost, ...network }) => ({
+        ...network,
+        lost: lost.overflow + lost.expired + lost.failed,
+      })),
+      spending: spendingReports().map(({ kind, tokensIn, tokensOut, ...used }) => ({
+        ...used,
+        stage: kind,
+        tokens: tokensIn + tokensOut,
       })),
       lines: { ...totals, dubbed: totals.dubbed + totals.trimmed },
       drops: {

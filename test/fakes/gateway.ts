@@ -8,7 +8,7 @@ const program = fileURLToPath(new URL('session-process.mjs', import.meta.url));
 
 /** Only English, into Spanish or German; French is known and not installed. */
 const abilities: NonNullable<Parts['abilities']> = {
-  supports: (from, to) => {
+  supports: ({ from }, to) => {
     if (from !== 'en') return { code: 'unsupported', message: `Nobody hears ${from}.`, field: 'from', fix: 'Say en.' };
     if (to === 'es' || to === 'de') return undefined;
     return { code: 'unsupported', message: `Nobody speaks ${to}.`, field: 'to', fix: 'Say es or de.' };

@@ -249,6 +249,8 @@ export function cannedSession(id: string, part: Partial<SessionView> = {}): Sess
           faults: 0,
         },
       ],
+      networks: [],
+      spending: [],
       lines: { dubbed: 21, captionOnly: 2, late: 1, trimmed: 1 },
       drops: { 'vad.input': 0, 'synthesizer.expired': 1 },
       viewers: 12,

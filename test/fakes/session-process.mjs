@@ -153,6 +153,8 @@ function report() {
           faults: 0,
         },
       ],
+      networks: [],
+      spending: [],
       lines: { dubbed: spoken, captionOnly: 0, late: 0, trimmed: 0 },
       drops: { ...seen },
       viewers: 0,

@@ -52,7 +52,7 @@ describe('what can be dubbed', () => {
     ['en-GB', 'es'],
     ['en', 'es-MX'],
   ])('%s into %s can', ([from, to]) => {
-    expect(abilities.supports(from!, to!)).toBeUndefined();
+    expect(abilities.supports(SessionSpec.parse({ from }), to!)).toBeUndefined();
   });
   test.for<[string, string, string, string]>([
     ['de', 'es', 'from', 'unsupported'],
@@ -61,10 +61,14 @@ describe('what can be dubbed', () => {
     ['es', 'en', 'from', 'unsupported'],
     ['en', 'en', 'to', 'unsupported'],
   ])('%s into %s cannot, and says so about the right field', ([from, to, field, code]) => {
-    expect(abilities.supports(from, to)).toMatchObject({ code, field, fix: expect.any(String) as string });
+    expect(abilities.supports(SessionSpec.parse({ from }), to)).toMatchObject({
+      code,
+      field,
+      fix: expect.any(String) as string,
+    });
   });
   test('what is not installed says what to install', () => {
-    expect(abilities.supports('en', 'ca')?.fix).toContain('apertium-eng-cat');
+    expect(abilities.supports(SessionSpec.parse({}), 'ca')?.fix).toContain('apertium-eng-cat');
   });
   test('the list has what the engines can do between them, ready first, with names', () => {
     expect(languagePairs(registry.list())).toEqual([

@@ -19,7 +19,7 @@ function recorder(code: number | Error = 0) {
     asked.push([name, options]);
     return code instanceof Error ? Promise.reject(code) : Promise.resolve(code);
   };
-  const names = ['serve', 'demo', 'dub', 'doctor', 'languages', 'engines'] as const;
+  const names = ['serve', 'demo', 'dub', 'doctor', 'models', 'languages', 'engines'] as const;
   const actions = Object.fromEntries(names.map((name) => [name, note(name)])) as unknown as Actions;
   return { asked, actions, ask: (...argv: string[]) => main(argv, actions) };
 }
@@ -39,6 +39,23 @@ describe('livedub', () => {
     [['dub', 'a.mp4', '--to', 'es', '--out', 'b.mp4'], { file: 'a.mp4', from: 'en', to: ['es'], out: 'b.mp4' }],
     [['serve', '--config', 'c.json', '--port', '80'], { config: 'c.json', port: 80 }],
     [['doctor', '--json'], { json: true }],
+    [['doctor', '--profile', 'cpu'], { json: false, profile: 'cpu' }],
+    [['models', 'list', '--json'], { do: 'list', json: true }],
+    [['models', 'pull', 'a', 'b'], { do: 'pull', names: ['a', 'b'], parallel: 3, acceptLicence: false }],
+    [
+      ['models', 'pull', '--profile', 'cpu', '--pairs', 'en:es,en:fr', '--from', '/media/stick', '--accept-licence'],
+      {
+        do: 'pull',
+        names: [],
+        profile: 'cpu',
+        pairs: ['en:es', 'en:fr'],
+        from: '/media/stick',
+        parallel: 3,
+        acceptLicence: true,
+      },
+    ],
+    [['models', 'verify'], { do: 'verify', names: [] }],
+    [['models', 'remove', 'a', '--forget'], { do: 'remove', names: ['a'], forget: true }],
     [['languages'], { json: false }],
     [['engines'], { json: false }],
   ] as const)('%j is understood', async ([argv, options]) => {
@@ -57,6 +74,9 @@ describe('livedub', () => {
     [['demo', '--out', 'x.mp4'], '--headless'],
     [['demo', '--colour'], '--colour'],
     [['sing'], 'sing'],
+    [['models', 'sing'], 'sing'],
+    [['models', 'remove'], 'names'],
+    [['models', 'pull', 'a', '--parallel', 'all'], '1 to 16'],
     [[], 'Usage'],
   ] as const)('%j is refused with exit code 2, naming what is wrong', async ([argv, named]) => {
     const { asked, ask } = recorder();

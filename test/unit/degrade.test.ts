@@ -1,11 +1,9 @@
 import { describe, expect, test } from 'vitest';
 import { at, ms, seconds } from '../../media/time.ts';
 import type { SpeakerId } from '../../pipeline/domain.ts';
-import type { SharedStages } from '../../pipeline/ear.ts';
 import { fallback } from '../../pipeline/fallback.ts';
 import { honest } from '../../pipeline/honest.ts';
 import type { Stage, StageKind, StageMap } from '../../pipeline/stage.ts';
-import type { LanguageStages } from '../../pipeline/voice.ts';
 import { DUB, House, ORIGINAL, es, failing, script, silent } from '../fakes/house.ts';
 import {
   alignerOf,
@@ -66,7 +64,7 @@ async function played(kind: Kind, stage: Stage): Promise<House> {
   const all = Object.fromEntries(
     Object.entries(stages).map(([name, each]) => [name, name === kind ? stage : honest(each as Stage)]),
   );
-  const house = new House(all as SharedStages, { es: all as LanguageStages }, { stall: seconds(1) });
+  const house = new House(all, { es: all }, { stall: seconds(1) });
   await house.play(seconds(14));
   return house;
 }

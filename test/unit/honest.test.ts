@@ -54,7 +54,7 @@ conforms(
 const liar = <K extends StageKind>(kind: K, lies: readonly StageMap[K]['out'][], caps: object = {}): Stage<K> => ({
   kind,
   engine: 'liar',
-  caps: { lookahead: ms(0), rate: 16_000, ...caps } as StageMap[K]['caps'],
+  caps: { lookahead: ms(0), rate: 16_000, ...caps },
   async *run(input) {
     for await (const _ of input);
     yield* lies;

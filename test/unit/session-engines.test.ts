@@ -6,7 +6,7 @@ import { MonotonicClock } from '../../media/clock.ts';
 import { Scope } from '../../media/scope.ts';
 import { at, ms } from '../../media/time.ts';
 import { EngineRegistry, defineEngine } from '../../models/engine.ts';
-import type { Activity, Language } from '../../pipeline/domain.ts';
+import type { Activity, Language, SpeakerId, Utterance, UtteranceId } from '../../pipeline/domain.ts';
 import { Fault } from '../../pipeline/fault.ts';
 
 const [en, es, de] = ['en', 'es', 'de'] as Language[] as [Language, Language, Language];
@@ -187,4 +187,100 @@ test('a fault says itself what kind it is', async () => {
   const { engines: choice, faults } = engines(registry, {}, scope);
   await choice.shared();
   expect(faults.find(({ stage }) => stage === 'vad')).toMatchObject({ kind: 'broken', message: 'wrong machine' });
+});
+
+/** Two engines that translate; the good one does as `behaves`, the plain one always works. */
+function translators(behaves: (text: string) => string | Error) {
+  const loaded: string[] = [];
+  const translator = (id: string, say: (text: string) => string | Error, byName: boolean) =>
+    defineEngine({
+      ...card,
+      kind: 'translator',
+      id,
+      ...(byName && { byName: true as const }),
+      pairs: [{ from: en, to: es }],
+      config: z.strictObject({ from: z.string(), to: z.string() }),
+      load: async () => {
+        loaded.push(id);
+        return {
+          kind: 'translator',
+          engine: id,
+          caps: { lookahead: ms(0), from: [en], to: [es] },
+          async *run(input) {
+            for await (const { id: utterance, start, end, speaker, text } of input) {
+              const said = say(text);
+              if (said instanceof Error) throw said;
+              yield { utterance, start, end, speaker, language: es, text: said };
+            }
+          },
+        };
+      },
+    });
+  const registry = new EngineRegistry(
+    [translator('good', behaves, true), translator('plain', (text) => `plain ${text}`, false)],
+    '/nowhere.js',
+  );
+  return { registry, loaded };
+}
+const utterance = (text: string): Utterance => ({
+  id: `u-${text}` as UtteranceId,
+  speaker: 's1' as SpeakerId,
+  language: en,
+  start: at(0),
+  end: at(1_000_000),
+  text,
+  words: [],
+});
+async function translated(registry: EngineRegistry, scope: Scope, spec: object, ...texts: string[]) {
+  const { engines: choice, faults } = engines(registry, { from: 'en', ...spec }, scope);
+  const { translator } = await choice.language(es, scope);
+  const said: string[] = [];
+  for await (const { text } of translator!.run(feedOf(texts.map(utterance)), running())) said.push(text);
+  return { translator: translator!, said, faults };
+}
+async function* feedOf<T>(items: readonly T[]) {
+  yield* items;
+}
+
+test('an engine that must be named is never what a session finds by itself', async () => {
+  await using scope = new Scope('test');
+  const { registry, loaded } = translators((text) => `good ${text}`);
+  expect((await translated(registry, scope, {}, 'yes')).said).toEqual(['plain yes']);
+  expect(loaded).toEqual(['plain']);
+});
+
+test('a named engine has a stand-in that is not even loaded while it is not needed', async () => {
+  await using scope = new Scope('test');
+  const { registry, loaded } = translators((text) => `good ${text}`);
+  const { said, translator } = await translated(
+    registry,
+    scope,
+    { engines: { translator: { engine: 'good' } } },
+    'a',
+    'b',
+  );
+  expect(said).toEqual(['good a', 'good b']);
+  expect(translator.standIn?.engine).toBeUndefined();
+  expect(loaded).toEqual(['good']);
+});
+
+test.for<[string, string | Error, boolean]>([
+  ['dies', new Error('connection refused'), true],
+  ['is broken', new Fault('translator', 'broken', 'wrong key'), true],
+  ['refuses a sentence', new Fault('translator', 'rejected', 'cannot translate that'), false],
+  ['lies', '   ', false],
+])('when a named engine %s, what the session would have found by itself does its work', async ([, answer, gone]) => {
+  await using scope = new Scope('test');
+  const { registry } = translators((text) => (text === 'b' ? answer : `good ${text}`));
+  const { said, faults, translator } = await translated(
+    registry,
+    scope,
+    { engines: { translator: { engine: 'good' } } },
+    'a',
+    'b',
+    'c',
+  );
+  expect(said).toEqual(['good a', 'plain b', gone ? 'plain c' : 'good c']);
+  expect(faults.filter(({ stage }) => stage === 'translator')).toHaveLength(1);
+  expect(translator.standIn?.engine).toBe(gone ? 'plain' : undefined);
 });
