@@ -9,6 +9,7 @@ import { samplesFrom } from '../media/bytes.ts';
 import { Resampler } from '../media/resample.ts';
 import type { Scope } from '../media/scope.ts';
 import { SessionSpec } from '../gateway/config.ts';
+import { type EngineOptions, enginesOf } from '../gateway/engine-options.ts';
 import type { StatsView } from '../gateway/protocol.ts';
 import { type Report, type Spread, reportText, spread } from '../gateway/report.ts';
 import { sampleProgramme } from '../gateway/sample.ts';
@@ -20,7 +21,7 @@ import { Browsers, type Sample, note, playedAt } from './browser.ts';
 import { latencyPage } from './latency-page.ts';
 import { ProcessWatch, type Usage, childCalled } from './processes.ts';
 
-export interface LatencyOptions {
+export interface LatencyOptions extends EngineOptions {
   /** Programme to publish; the demo's unless given. */
   readonly file?: string | undefined;
   readonly to: string;
@@ -81,7 +82,7 @@ export async function latency(options: LatencyOptions, scope: Scope): Promise<La
   scope.defer(() => gateway.close());
   const source = options.browser ? { kind: 'webrtc' as const } : { kind: 'file' as const, path: file, loop: true };
   const session = await gateway.sessions.create(
-    SessionSpec.parse({ name: 'Bench', source, to: [options.to], delay: options.delay }),
+    SessionSpec.parse({ name: 'Bench', source, to: [options.to], delay: options.delay, ...enginesOf(options) }),
   );
 
   const browsers = options.browser ? await Browsers.open(gateway.url, scope) : undefined;

@@ -1,10 +1,14 @@
+import { join, resolve } from 'node:path';
 import { parseArgs } from 'node:util';
+import { root } from '../gateway/root.ts';
 import { Scope } from '../media/scope.ts';
 import { LATENCY_DEFAULTS, latency, latencyText } from './latency.ts';
+import { UnknownMeasurement, quality } from './quality/quality.ts';
 import { sessions } from './sessions.ts';
 
 const HELP = `npm run bench -- latency [options]     from mouth to ear, through real browsers and the real SFU
 npm run bench -- sessions [options]    how many dubbed audio programmes this machine carries at once
+npm run bench -- quality [options]     what each engine makes of real recordings, beside a reference where there is one
 
 latency:
   --file FILE      programme to publish (default: the demo's sample)
@@ -12,16 +16,24 @@ latency:
   --seconds N      how long to measure (default: 60)
   --delay N        seconds the programme is shown late (default: 5)
   --plain          no browsers: the session plays the file, and the SFU's output is measured
+  --profile NAME   set of engines, as in livedub demo
+  --engine S=E     one stage by another engine, as in livedub demo; may be given several times
 sessions:
   --counts LIST    sessions at once, comma-separated (default: 1,2,3,4,5,6)
   --seconds N      how long to measure each (default: 45)
-both:
+quality:
+  --only NAME      measure this alone, as in vad; may be given several times
+  --profile NAME   measure the engines of this profile alone, as in embedded
+  --models DIR     real weights, laid out as MODELS.md has them (default: $LIVEDUB_MODELS, else ../shared/models)
+  --media DIR      real recordings, laid out as MEDIA.md has them (default: $LIVEDUB_MEDIA, else ../shared/media)
+all:
   --out DIR        where results go as JSON and as a page with plots (default: out/bench)
 
 Examples:
   npm run bench -- latency --seconds 120
   npm run bench -- latency --file talk.mp4 --plain
-  npm run bench -- sessions --counts 2,4,6,8`;
+  npm run bench -- sessions --counts 2,4,6,8
+  npm run bench -- quality --only recognizer --only synthesizer`;
 
 /** Asked for in a way that cannot be done. */
 class UsageError extends Error {}
@@ -37,6 +49,11 @@ function asked() {
         delay: { type: 'string', default: String(LATENCY_DEFAULTS.delay) },
         counts: { type: 'string', default: '1,2,3,4,5,6' },
         out: { type: 'string', default: LATENCY_DEFAULTS.out },
+        only: { type: 'string', multiple: true, default: [] },
+        profile: { type: 'string' },
+        engine: { type: 'string', multiple: true, default: [] },
+        models: { type: 'string', default: process.env['LIVEDUB_MODELS'] ?? join(root, '../shared/models') },
+        media: { type: 'string', default: process.env['LIVEDUB_MEDIA'] ?? join(root, '../shared/media') },
         plain: { type: 'boolean', default: false },
         help: { type: 'boolean', default: false },
       },
@@ -70,6 +87,8 @@ async function run(scope: Scope): Promise<number> {
           delay: seconds('delay', values.delay, LATENCY_DEFAULTS.delay),
           out,
           browser: !values.plain,
+          engine: values.engine,
+          ...(values.profile !== undefined && { profile: values.profile }),
         },
         scope,
       );
@@ -86,8 +105,15 @@ async function run(scope: Scope): Promise<number> {
       console.log(`\nresults  ${out}/sessions.json, ${out}/sessions.html`);
       return 0;
     }
+    case 'quality': {
+      const { only, profile } = values;
+      const [models, media] = [resolve(values.models), resolve(values.media)];
+      const { runs } = await quality({ only, profile, models, media, out }, scope);
+      console.log(`\nresults  ${out}/quality.json, ${out}/quality.html`);
+      return runs.some(({ failure }) => failure !== undefined) ? 1 : 0;
+    }
     default:
-      throw new UsageError(`There is no bench called '${what}'; there is latency, and there is sessions`);
+      throw new UsageError(`There is no bench called '${what}'; there is latency, there is sessions, there is quality`);
   }
 }
 
@@ -96,8 +122,9 @@ process.once('SIGINT', () => void scope.close());
 try {
   process.exitCode = await run(scope);
 } catch (failure) {
-  process.exitCode = failure instanceof UsageError ? 2 : 1;
-  console.error(failure instanceof UsageError ? failure.message : failure);
+  const usage = failure instanceof UsageError || failure instanceof UnknownMeasurement;
+  process.exitCode = usage ? 2 : 1;
+  console.error(usage ? failure.message : failure);
 } finally {
   await scope.close().catch(() => {});
 }

@@ -6,6 +6,8 @@ const COLOURS = ['#2563eb', '#d97706', '#059669', '#9333ea', '#dc2626', '#475569
 const escape = (text: string) =>
   text.replaceAll('&', '&amp;').replaceAll('<', '&lt;').replaceAll('>', '&gt;').replaceAll('"', '&quot;');
 const n = (value: number) => Number(value.toFixed(2)).toString();
+/** Two digits that say something, however small the value. */
+const label = (value: number) => (Math.abs(value) < 0.1 ? Number(value.toPrecision(2)).toString() : n(value));
 
 /** Round steps of which about `wanted` fit below `most`. */
 export function ticks(most: number, wanted = 5): number[] {
@@ -60,7 +62,8 @@ export function bars(
   rows: readonly (readonly [name: string, ...values: number[]])[],
 ): string {
   const row = 22;
-  const left = 150;
+  // Seven pixels a letter.
+  const left = Math.min(460, Math.max(150, 16 + 7 * Math.max(0, ...rows.map(([name]) => name.length))));
   const most = Math.max(1e-9, ...rows.flatMap(([, ...values]) => values)) * 1.1;
   const x = (value: number) => left + (value / most) * (WIDTH - left - 90);
   const drawn = rows.map(([name, value = 0, ...more], i) => {
@@ -71,8 +74,8 @@ export function bars(
           `<line x1="${n(x(other))}" x2="${n(x(other))}" y1="${top}" y2="${top + row - 6}" stroke="#dc2626" stroke-width="2"/>`,
       )
       .join('');
-    const said = [value, ...more].map(n).join(' / ');
-    return `<text x="${left - 8}" y="${top + 12}" text-anchor="end">${escape(name)}</text><rect x="${left}" y="${top}" width="${n(x(value) - left)}" height="${row - 6}" fill="${COLOURS[0]}"/>${marks}<text x="${n(x(Math.max(value, ...more)) + 6)}" y="${top + 12}">${said} ${escape(unit)}</text>`;
+    const said = [value, ...more].map(label).join(' / ');
+    return `<text x="${left - 8}" y="${top + 12}" text-anchor="end">${escape(name)}</text><rect x="${left}" y="${top}" width="${n(Math.max(0, x(value) - left))}" height="${row - 6}" fill="${COLOURS[0]}"/>${marks}<text x="${n(x(Math.max(value, ...more)) + 6)}" y="${top + 12}">${said} ${escape(unit)}</text>`;
   });
   return figure(title, drawn.join(''), rows.length * row + 8);
 }
