@@ -11,7 +11,7 @@ import { type Gateway, serve } from '../../gateway/serve.ts';
 import type { LineRecord } from '../../gateway/session/ipc.ts';
 import { loadConfig } from '../../gateway/settings.ts';
 import { Scope } from '../../media/scope.ts';
-import { installedModes, installedRoute } from '../../models/apertium.ts';
+import { installedModes, installedRoute } from '../../models/translate/apertium.ts';
 import type { Language } from '../../pipeline/domain.ts';
 import { eventually } from '../fakes/gateway.ts';
 

@@ -187,10 +187,16 @@ describe.skipIf(missing)(`pages${missing ? ` (skipped: ${missing})` : ''}`, () =
     server.tell('a', { event: 'tracks', data: cannedSession('a').tracks });
     server.tell('a', { event: 'state', data: { state: 'live', reason: null } });
     await page.getByRole('button', { name: 'Play', exact: true }).first().waitFor();
-    server.tell('a', { event: 'mode', data: { audio: 'original', video: 'original', text: 'translated', quality: 'full' } });
+    server.tell('a', {
+      event: 'mode',
+      data: { audio: 'original', video: 'original', text: 'translated', quality: 'full' },
+    });
     server.tell('a', {
       event: 'stats',
-      data: { ...cannedSession('a').stats!, mode: { audio: 'original', video: 'original', text: 'translated', quality: 'full' } },
+      data: {
+        ...cannedSession('a').stats!,
+        mode: { audio: 'original', video: 'original', text: 'translated', quality: 'full' },
+      },
     });
     await page.getByText('5.0 s behind · original voice, translated captions').waitFor();
     await page.getByText('The dubbing voice is not available').first().waitFor();
