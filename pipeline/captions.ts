@@ -1,6 +1,7 @@
 import { type MediaTime, latest } from '../media/time.ts';
 import type { Clip, Cue, Hypothesis, Line, Utterance } from './domain.ts';
 import type { Unfinished } from './utterances.ts';
+import { written } from './writing.ts';
 
 /** Source captions: a draft while words come in, replaced under the same id by what was said when the utterance closes. */
 export class SourceCaptions {
@@ -10,11 +11,10 @@ export class SourceCaptions {
   /** @param closed what the hypothesis closed @param unfinished what it left open */
   push(hypothesis: Hypothesis, closed: readonly Utterance[], unfinished: Unfinished): Cue[] {
     const cues = closed.map(said);
-    const { id, speaker, words } = unfinished;
-    const text = [...words.map((word) => word.text), hypothesis.draft].join(' ').trim().replaceAll(/\s+/gu, ' ');
+    const { id, speaker, words, language } = unfinished;
+    const text = written([...words.map((word) => word.text), hypothesis.draft], language);
     const replaced = this.#shown && cues.some((cue) => cue.id === this.#shown?.id);
     const before = replaced ? undefined : this.#shown;
-    const { language } = unfinished;
     if (text === '') {
       this.#shown = undefined;
       // A draft that came to nothing is taken back.

@@ -1,6 +1,7 @@
 import { type Interval, type MediaTime, type Span, between, later, ms, seconds } from '../media/time.ts';
 import { endsClause, endsSentence, startsClause } from './clauses.ts';
 import type { Hypothesis, Language, SpeakerId, Turn, Utterance, UtteranceId, Word } from './domain.ts';
+import { written } from './writing.ts';
 
 export interface Closing {
   /** A silence between two words that is longer than this ends an utterance. */
@@ -140,7 +141,10 @@ export class Utterances {
     this.#speaker = this.#speakerOf(words);
     const start = Math.min(...words.map((word) => word.start)) as MediaTime;
     const end = Math.max(later(start, ms(1)), ...words.map((word) => word.end)) as MediaTime;
-    const text = words.map((word) => word.text.trim()).join(' ');
+    const text = written(
+      words.map((word) => word.text),
+      this.#language,
+    );
     return { id, speaker: this.#speaker, language: this.#language, start, end, text, words };
   }
 
