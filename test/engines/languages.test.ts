@@ -20,8 +20,11 @@ describe('the engines for a language', () => {
     expect(engines.pick('synthesizer', wanted(from, to))?.id).toBe(synthesizer);
   });
 
-  test('there are none for a pair that nobody translates', () => {
-    expect(engines.pick('translator', wanted('en', 'de'))).toBeUndefined();
+  test('for a pair that Debian has no rules for there is a model, named with the command that brings it', () => {
+    expect(engines.pick('translator', wanted('en', 'de'))?.id).toBe('opus-mt');
+    expect(engines.lacks('translator', 'opus-mt', wanted('en', 'de'))).toContain(
+      'model opus-mt-en-de (livedub models pull opus-mt-en-de)',
+    );
   });
 
   test('each that Apertium has can be said', () => {
