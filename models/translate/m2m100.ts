@@ -9,28 +9,14 @@ import type { Stage } from '../../pipeline/stage.ts';
 import { defineEngine } from '../engine.ts';
 import { floresCode, m2m100Code } from './language-codes.ts';
 import { type Tokens, neuralStage } from './neural-translator.ts';
-import { networkSettings } from '../runtime/runtime-settings.ts';
 import { SentencePiece, joined } from './sentencepiece.ts';
-import { Seq2Seq, weightsSetting } from './seq2seq.ts';
+import { Seq2Seq, neuralSettings } from './seq2seq.ts';
 import { type ModelCard, modelDirectory, needsModel } from '../store/weights.ts';
 
 const TOKENIZER = 'sentencepiece.bpe.model';
 const SPECIAL_TOKENS = 'special_tokens_map.json';
 
-const config = z.strictObject({
-  from: z.string().min(2).max(35).default('en').describe('Language of the programme, BCP 47.'),
-  to: z.string().min(2).max(35).describe('Language of the dub, BCP 47.'),
-  model: z.string().optional().describe('Directory of the model; its place in the model store unless given.'),
-  weights: weightsSetting,
-  beams: z
-    .int()
-    .min(1)
-    .max(12)
-    .optional()
-    .describe('Beginnings followed; 1 is fastest. The makers’ number unless given.'),
-  timeout: z.number().min(0.1).max(60).default(8).describe('Seconds to wait for a translation.'),
-  runtime: networkSettings.prefault({}),
-});
+const config = neuralSettings(8);
 
 /** How the two families of models write tokens down and call languages. */
 interface Family {

@@ -3,6 +3,7 @@ import type { Language } from '../../pipeline/domain.ts';
 import { Fault } from '../../pipeline/fault.ts';
 import type { Stage } from '../../pipeline/stage.ts';
 import { until } from '../../pipeline/until.ts';
+import { writesSpaces } from '../../pipeline/writing.ts';
 import { asSentence, capitalised } from './sentence.ts';
 import type { Seq2Seq } from './seq2seq.ts';
 import { partsOf } from './translation-parts.ts';
@@ -21,9 +22,6 @@ const MOST_TOKENS = 128;
 /** A translation may be this much longer than its source, in tokens, before it is taken for one that never ends. */
 const LONGER = 3;
 const SPARE = 24;
-
-/** Languages that put no blanks between sentences. */
-const UNSPACED = /^(?:zh|ja|yue|th|lo|my|km)(?:-|$)/i;
 
 export interface NeuralSettings {
   readonly engine: string;
@@ -74,7 +72,7 @@ export function neuralStage(network: Seq2Seq, tokens: Tokens, settings: NeuralSe
           if (signal.aborted) return;
           throw thrown;
         }
-        const line = capitalised(parts.filter(Boolean).join(UNSPACED.test(to) ? '' : ' '));
+        const line = capitalised(parts.filter(Boolean).join(writesSpaces(to) ? ' ' : ''));
         if (line !== '') yield { utterance: id, speaker, language: to, start, end, text: line };
       }
     },

@@ -7,9 +7,8 @@ import { Fault } from '../../pipeline/fault.ts';
 import { type Pair, defineEngine } from '../engine.ts';
 import { serves } from '../languages.ts';
 import { type Tokens, neuralStage } from './neural-translator.ts';
-import { networkSettings } from '../runtime/runtime-settings.ts';
 import { SentencePiece, joined } from './sentencepiece.ts';
-import { Seq2Seq, weightsSetting } from './seq2seq.ts';
+import { Seq2Seq, neuralSettings } from './seq2seq.ts';
 import { type ModelCard, modelDirectory, needsModel } from '../store/weights.ts';
 
 /** Files of a model, all of which are used. */
@@ -158,20 +157,7 @@ export const opusMt = defineEngine({
     const card = opusCard(from as Language, to as Language);
     return { from: from as Language, to: to as Language, needs: card ? [needsModel(card)] : [] };
   }),
-  config: z.strictObject({
-    from: z.string().min(2).max(35).default('en').describe('Language of the programme, BCP 47.'),
-    to: z.string().min(2).max(35).describe('Language of the dub, BCP 47.'),
-    model: z.string().optional().describe('Directory of the model; the one for the languages unless given.'),
-    weights: weightsSetting,
-    beams: z
-      .int()
-      .min(1)
-      .max(12)
-      .optional()
-      .describe('Beginnings followed; 1 is fastest. The makers’ number unless given.'),
-    timeout: z.number().min(0.1).max(60).default(4).describe('Seconds to wait for a translation.'),
-    runtime: networkSettings.prefault({}),
-  }),
+  config: neuralSettings(4),
   async load({ model, weights, beams, timeout, runtime, ...languages }, scope) {
     const [from, to] = [languages.from as Language, languages.to as Language];
     const card = opusCard(from, to);

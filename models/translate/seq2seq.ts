@@ -4,9 +4,9 @@ import { setImmediate } from 'node:timers/promises';
 import { z } from 'zod';
 import type { Scope } from '../../media/scope.ts';
 import { Fault } from '../../pipeline/fault.ts';
-import { BeamSearch, type Search } from '../recognize/beam.ts';
+import { BeamSearch, type Search } from './beam.ts';
 import { type LoadedNetwork, openOnnx } from '../runtime/onnx.ts';
-import type { NetworkSettings } from '../runtime/runtime-settings.ts';
+import { networkSettings } from '../runtime/runtime-settings.ts';
 import { type Tensor, type Tensors, booleans, floatsOf, integers } from '../runtime/tensor.ts';
 
 const id = z.int().min(0);
@@ -26,11 +26,27 @@ const published = z.object({
 });
 export type Published = z.output<typeof published>;
 
-/** Which files: weights rounded to 8 bits (a quarter of the memory, a little worse) or as they were trained. */
-export const weightsSetting = z
-  .enum(['quantized', 'whole'])
-  .default('quantized')
-  .describe('Weights of 8 bits, or whole ones where only those are there or are asked for.');
+/** Settings of an engine that translates by such a network. @param timeout seconds that one utterance may take */
+export const neuralSettings = (timeout: number) =>
+  z.strictObject({
+    from: z.string().min(2).max(35).default('en').describe('Language of the programme, BCP 47.'),
+    to: z.string().min(2).max(35).describe('Language of the dub, BCP 47.'),
+    model: z.string().optional().describe('Directory of the model; its place in the model store unless given.'),
+    /** Rounded to 8 bits (a quarter of the memory, a little worse), or as they were trained. */
+    weights: z
+      .enum(['quantized', 'whole'])
+      .default('quantized')
+      .describe('Weights of 8 bits, or whole ones where only those are there or are asked for.'),
+    beams: z
+      .int()
+      .min(1)
+      .max(12)
+      .optional()
+      .describe('Beginnings followed; 1 is fastest. The makers’ number unless given.'),
+    timeout: z.number().min(0.1).max(60).default(timeout).describe('Seconds to wait for a translation.'),
+    runtime: networkSettings.prefault({}),
+  });
+type Chosen = z.output<ReturnType<typeof neuralSettings>>;
 
 /** A sentence, as tokens. `ended` is false when the network would have gone on. */
 export interface Translated {
@@ -59,7 +75,7 @@ export class Seq2Seq {
   static async open(
     directory: string,
     name: string,
-    { weights, runtime }: { weights: z.output<typeof weightsSetting>; runtime: NetworkSettings },
+    { weights, runtime }: Pick<Chosen, 'weights' | 'runtime'>,
     scope: Scope,
   ): Promise<Seq2Seq> {
     const config = publishedIn(directory);

@@ -100,7 +100,7 @@ async function begin(message) {
     50,
   );
   setInterval(report, 100);
-  say({ type: 'mode', mode: { audio: 'dubbed', video: 'original', text: 'translated' } });
+  say({ type: 'mode', mode: { audio: 'dubbed', video: 'original', text: 'translated', quality: 'full' } });
   if (name === 'ends') setTimeout(() => say({ type: 'ended' }), 300);
 }
 
@@ -142,11 +142,12 @@ function report() {
     type: 'stats',
     stats: {
       delay: { configured: start.spec.delay, measured: start.spec.delay, lookahead: 0.5 },
-      mode: { audio: 'dubbed', video: 'original', text: 'translated' },
+      mode: { audio: 'dubbed', video: 'original', text: 'translated', quality: 'full' },
       stages: [
         {
           kind: 'recognizer',
           engine: 'scripted',
+          standIn: null,
           state: 'up',
           latency: { p50: 12, p95: 30, count: spoken },
           dropped: 0,

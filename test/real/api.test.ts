@@ -436,6 +436,7 @@ describe('/openapi.json', () => {
       'delay',
       'denoise',
       'underDub',
+      'profile',
       'engines',
     ]);
     expect(spec['required'] ?? []).toEqual([]);

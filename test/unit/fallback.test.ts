@@ -1,44 +1,15 @@
 import { describe, expect, test } from 'vitest';
 import { ManualClock } from '../../media/clock.ts';
-import { at, later, ms, samples, seconds } from '../../media/time.ts';
-import type { Language, Line, SpeakerId, SpeechChunk, Utterance, UtteranceId } from '../../pipeline/domain.ts';
+import { ms, seconds } from '../../media/time.ts';
+import type { Language } from '../../pipeline/domain.ts';
 import { fallback } from '../../pipeline/fallback.ts';
 import { Fault, type FaultKind } from '../../pipeline/fault.ts';
 import type { Stage, StageKind, StageMap } from '../../pipeline/stage.ts';
 import { conforms } from '../conformance/stage.ts';
 import { failing, silent } from '../fakes/house.ts';
-import { type Said, intervalOf, recognizerOf, synthesizerAt, translatorTo, vadOf, wordsOf } from '../fakes/stages.ts';
+import { recognizerOf, synthesizerAt, translatorTo, vadOf } from '../fakes/stages.ts';
+import { audio, es, lines, script, speech, utterances } from '../fakes/talk.ts';
 
-const es = 'es' as Language;
-const script: Said[] = [
-  { from: 500, to: 1_500, text: 'Good morning everyone.' },
-  { from: 1_800, to: 2_400, text: 'Hello there.' },
-  { from: 3_000, to: 4_600, text: 'This is the second segment.' },
-];
-const audio = () =>
-  Array.from({ length: 50 }, (_, n) => ({
-    start: later(at(0), samples(n * 1_600, 16_000)),
-    rate: 16_000 as const,
-    pcm: new Float32Array(1_600).fill(0.1),
-  }));
-const speech = (): SpeechChunk[] => {
-  const cut = (from: number, to: number, segment: number) =>
-    audio()
-      .slice(from, to)
-      .map((chunk, n) => ({ ...chunk, segment, last: n === to - from - 1 }));
-  return [...cut(4, 25, 0), ...cut(29, 47, 1)];
-};
-const utterances = (): Utterance[] =>
-  script.map((said, n) => ({
-    ...intervalOf(said),
-    id: `u${n}` as UtteranceId,
-    speaker: 's1' as SpeakerId,
-    language: 'en' as Language,
-    text: said.text,
-    words: wordsOf(said),
-  }));
-const lines = (): Line[] =>
-  utterances().map(({ id, start, end, speaker, text }) => ({ utterance: id, start, end, speaker, language: es, text }));
 const named = <K extends StageKind>(stage: Stage<K>, engine: string): Stage<K> => ({ ...stage, engine });
 
 conforms('a translator with a stand-in', () => fallback(translatorTo(es), translatorTo(es)), utterances);

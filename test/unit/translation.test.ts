@@ -1,6 +1,6 @@
 import { describe, expect, test } from 'vitest';
 import { ManualClock } from '../../media/clock.ts';
-import { BeamSearch } from '../../models/recognize/beam.ts';
+import { BeamSearch } from '../../models/translate/beam.ts';
 import { inFlight } from '../../models/translate/in-flight.ts';
 import { floresCode, m2m100Code } from '../../models/translate/language-codes.ts';
 import { RunningContext } from '../../models/translate/running-context.ts';
