@@ -11,10 +11,9 @@ export interface Chosen {
   readonly spare: string | undefined;
 }
 
-/** The kinds of stage that another engine can take over without anybody having to be told in advance. */
-const SPARED: readonly StageKind[] = ['vad', 'diarizer', 'recognizer', 'translator', 'synthesizer'];
-/** The stages that a session has without being asked for them. */
-const ALWAYS: readonly StageKind[] = ['vad', 'diarizer', 'recognizer', 'translator', 'synthesizer'];
+const NEEDED: readonly StageKind[] = ['vad', 'diarizer', 'recognizer', 'translator', 'synthesizer'];
+/** A stage that a session has without being asked for it, and in which one engine can stand in for another. */
+export const isNeeded = (kind: StageKind): boolean => NEEDED.includes(kind);
 
 /**
  * Which engine does a stage: the one that the session names, else its profile's where it knows the language, else the
@@ -28,7 +27,7 @@ export function choose(
 ): Chosen | undefined {
   const found = registry.pick(kind, wanted);
   const spareFor = (engine: string) => {
-    const spare = SPARED.includes(kind) && found?.id !== engine ? found?.id : undefined;
+    const spare = isNeeded(kind) && found?.id !== engine ? found?.id : undefined;
     return spare !== undefined && registry.lacks(kind, spare, wanted).length === 0 ? spare : undefined;
   };
   const named = engines[kind as keyof typeof engines];
@@ -42,6 +41,6 @@ export function choose(
     const { engine, settings = {} } = ofProfile;
     return { engine, settings, spare: spareFor(engine) };
   }
-  const needed = ALWAYS.includes(kind) || (kind === 'enhancer' && denoise);
-  return found && needed ? { engine: found.id, settings: {}, spare: undefined } : undefined;
+  const asked = isNeeded(kind) || (kind === 'enhancer' && denoise);
+  return found && asked ? { engine: found.id, settings: {}, spare: undefined } : undefined;
 }

@@ -3,6 +3,7 @@ import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { Command, CommanderError, InvalidArgumentError, Option } from 'commander';
 import { Scope } from '../media/scope.ts';
+import { PROFILE_NAMES } from '../models/store/profile-names.ts';
 import { root } from './root.ts';
 import {
   type DemoOptions,
@@ -72,12 +73,7 @@ export function grammar(actions: Actions, scope: Scope, exit: (code: number) => 
   const config = () => new Option('--config <file>', 'settings as JSON; see README.md, "Settings"');
   const json = () => new Option('--json', 'for programs').default(false);
   const profile = () =>
-    new Option('--profile <name>', 'set of engines; see: livedub doctor --profile cpu').choices([
-      'embedded',
-      'cpu',
-      'gpu',
-      'cloud',
-    ]);
+    new Option('--profile <name>', 'set of engines; see: livedub doctor --profile cpu').choices(PROFILE_NAMES);
   const engine = () =>
     new Option(
       '--engine <stage=engine>',

@@ -1,4 +1,5 @@
 import { z } from 'zod';
+import { PROFILE_NAMES } from '../models/store/profile-names.ts';
 
 /** What one session does. The body of `POST /v1/sessions`, and the whole of what a session process is told. */
 export const SessionSpec = z.strictObject({
@@ -20,7 +21,7 @@ export const SessionSpec = z.strictObject({
   denoise: z.boolean().default(false).describe('Clean the audio before recognition. The viewer hears it as it was.'),
   underDub: z.number().min(0).max(1).default(0.1).describe('Level of the original under the dub, 0 to 1.'),
   profile: z
-    .enum(['embedded', 'cpu', 'gpu', 'cloud'])
+    .enum(PROFILE_NAMES)
     .default('embedded')
     .describe('Named set of engines; `livedub doctor --profile NAME` says what it needs.'),
   engines: z

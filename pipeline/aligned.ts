@@ -39,7 +39,7 @@ export class Aligned {
       // Words that are not the utterance's words are somebody's mistake.
       if (!first || !last || words.length !== said.words.length) return said;
       const placed = words.map((word, n) => ({ ...word, text: said.words[n]?.text ?? word.text }));
-      return { ...said, start: first.start, end: later(last.end, ms(0)), words: placed, phones };
+      return { ...said, start: first.start, end: last.end, words: placed, phones };
     });
   }
   /** No alignment will come, or it is not waited for any longer. */

@@ -5,6 +5,7 @@ import {
   Subject,
   type Subscribable,
   Subscription,
+  identity,
   map,
   share,
   tap,
@@ -50,7 +51,7 @@ export interface Ear {
   readonly words$: Observable<Hypothesis>;
   readonly turns$: Observable<Turn>;
   readonly gate: Gate;
-  /** What was heard of late, as the recogniser heard it. */
+  /** What was heard of late, as the recogniser heard it; empty without an aligner. */
   readonly memory: AudioMemory;
   /** Speech by segments, as the recogniser hears it. */
   readonly speech$: Observable<SpeechChunk>;
@@ -77,7 +78,7 @@ const MEMORY = seconds(40);
 /** The half of the graph that listens: from the programme to words and speakers. */
 export function listen(came$: Observable<AudioChunk>, stages: SharedStages, options: EarOptions): Ear {
   const { wiring, ledger, pauses, stall, deadline, segmenting = {} } = options;
-  const { separator, enhancer, vad, diarizer, recognizer } = stages;
+  const { separator, enhancer, vad, diarizer, recognizer, aligner } = stages;
   const { clock } = wiring;
   for (const stage of [vad, diarizer, recognizer]) {
     if (!stage || stage.caps.rate === EAR_RATE) continue;
@@ -103,11 +104,9 @@ export function listen(came$: Observable<AudioChunk>, stages: SharedStages, opti
   const accompaniment$ = new Subject<AudioChunk>();
   const voices$ = separator ? came$.pipe(separated(separator)) : came$;
   const clean$ = enhancer ? voices$.pipe(enhanced(enhancer)) : voices$;
-  const heard$ = clean$.pipe(
-    toRate(EAR_RATE),
-    tap((chunk) => memory.push(chunk)),
-    share(),
-  );
+  const remembered = tap((chunk: AudioChunk) => memory.push(chunk));
+  // Nobody but an aligner looks back.
+  const heard$ = clean$.pipe(toRate(EAR_RATE), aligner ? remembered : identity, share());
   const speech$ = (vad ? gated(heard$, heard$.pipe(watched(vad)), gate, pauses) : EMPTY).pipe(share());
   return {
     gate,
@@ -118,7 +117,7 @@ export function listen(came$: Observable<AudioChunk>, stages: SharedStages, opti
       trails(enhancer) +
       trails(vad) +
       Math.max(trails(recognizer), trails(diarizer)) +
-      trails(stages.aligner)) as Span,
+      trails(aligner)) as Span,
     words$: recognizer ? recognized(recognizer) : EMPTY,
     turns$: diarizer ? diarized(diarizer) : EMPTY,
   };

@@ -1,4 +1,4 @@
-import { type AudioChunk, endOf } from '../media/audio.ts';
+import { endOf, isAudio } from '../media/audio.ts';
 import type { Clock } from '../media/clock.ts';
 import { type ClockTime, type MediaTime, type Span, later, seconds } from '../media/time.ts';
 import { Fault } from './fault.ts';
@@ -21,7 +21,6 @@ type Out = StageMap[StageKind]['out'];
 const KEPT = 1_536;
 const FOREVER = Number.POSITIVE_INFINITY as MediaTime;
 
-const isAudio = (item: object): item is AudioChunk => 'pcm' in item && 'rate' in item;
 /** Between this item and the next one engine may take over from another without cutting anything in two. */
 const ends = (item: object) => !('last' in item) || item.last === true;
 

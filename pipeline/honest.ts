@@ -1,4 +1,4 @@
-import { type AudioChunk, endOf } from '../media/audio.ts';
+import { type AudioChunk, endOf, isAudio } from '../media/audio.ts';
 import { type Interval, type MediaTime, between, earlier, later, ms, samples, seconds } from '../media/time.ts';
 import type { Word } from './domain.ts';
 import { Fault, type FaultKind } from './fault.ts';
@@ -127,10 +127,8 @@ const kindOf: Record<StageKind, FaultKind> = {
   lipDriver: 'rejected',
 };
 
-const placeOf = (item: object): Interval => {
-  if ('pcm' in item) return { start: (item as AudioChunk).start, end: endOf(item as AudioChunk) };
-  return item as Interval;
-};
+const placeOf = (item: AudioChunk | Interval): Interval =>
+  isAudio(item) ? { start: item.start, end: endOf(item) } : item;
 
 /**
  * The same stage, not believed blindly: an answer that cannot be true (samples that are no numbers, times it was not
@@ -153,7 +151,7 @@ export function honest<K extends StageKind>(stage: Stage<K>): Stage<K> {
             ? { start: Math.min(whole.start, start) as MediaTime, end: Math.max(whole.end, end) as MediaTime }
             : { start, end };
           // Only what an answer is checked against: never the samples, which are borrowed.
-          items.push('pcm' in item ? { ...item, pcm: EMPTY } : item);
+          items.push(isAudio(item) ? { ...item, pcm: EMPTY } : item);
           if (items.length > REMEMBERED) forget(items);
           yield item;
         }

@@ -8,7 +8,7 @@ import { Fault } from '../../pipeline/fault.ts';
 import { honest } from '../../pipeline/honest.ts';
 import type { Stage, StageKind, StageMap } from '../../pipeline/stage.ts';
 import type { LanguageStages } from '../../pipeline/voice.ts';
-import { choose } from '../choice.ts';
+import { choose, isNeeded } from '../choice.ts';
 import type { SessionSpec } from '../config.ts';
 
 type Dubbing = Exclude<StageKind, 'lipDriver'>;
@@ -49,9 +49,9 @@ export class Engines {
   async shared(): Promise<SharedStages> {
     const from = this.#spec.from as Language;
     const [separator, enhancer, aligner, vad, diarizer, recognizer] = await Promise.all([
-      this.#improver('separator', {}),
-      this.#improver('enhancer', {}),
-      this.#improver('aligner', { from }),
+      this.#stage('separator', {}, this.#scope),
+      this.#stage('enhancer', {}, this.#scope),
+      this.#stage('aligner', { from }, this.#scope),
       this.#stage('vad', {}, this.#scope),
       this.#stage('diarizer', {}, this.#scope),
       this.#stage('recognizer', { from }, this.#scope),
@@ -76,14 +76,10 @@ export class Engines {
     return { ...(translator && { translator }), ...(synthesizer && { synthesizer }) };
   }
 
-  /** A stage that a session need not have. */
-  async #improver<K extends Dubbing>(kind: K, wanted: Wanted): Promise<Stage<K> | undefined> {
-    return choose(kind, wanted, this.#spec, this.#registry) && this.#stage(kind, wanted, this.#scope);
-  }
-
   async #stage<K extends Dubbing>(kind: K, wanted: Wanted, scope: Scope): Promise<Stage<K> | undefined> {
     const chosen = choose(kind, wanted, this.#spec, this.#registry);
     if (!chosen) {
+      if (!isNeeded(kind)) return undefined;
       const { from, to } = wanted;
       this.#onFault(
         new Fault(kind, 'broken', `no ${kind} for ${[from, to].filter(Boolean).join(' → ') || 'this session'}`),
@@ -106,9 +102,7 @@ export class Engines {
   #told(kind: Dubbing, engine: string, { from, to }: Wanted): object {
     if (kind === 'translator') return { from, to };
     const language = kind === 'synthesizer' ? to : from;
-    return language !== undefined && this.#registry.has(kind, engine) && this.#registry.takes(kind, engine, 'language')
-      ? { language }
-      : {};
+    return language !== undefined && this.#registry.takes(kind, engine, 'language') ? { language } : {};
   }
 
   async #loaded<K extends Dubbing>(kind: K, engine: string, load: () => Promise<Stage<K>>): Promise<Stage<K>> {

@@ -1,4 +1,5 @@
 import { Fft } from '../dsp/fft.ts';
+import { type Band, hertz, mel } from '../dsp/mel.ts';
 
 /** The front end's rate, and how far one frame is from the next, in samples. */
 export const RATE = 16_000;
@@ -17,14 +18,6 @@ export const CEPSTRA = 13;
 const FULL_SCALE = 32_768;
 const FLOOR = 1e-4;
 
-const mel = (hertz: number) => 2_595 * Math.log10(1 + hertz / 700);
-const hertz = (m: number) => 700 * (10 ** (m / 2_595) - 1);
-
-/** One band of the spectrum: its first bin and the weights from there on. */
-interface Band {
-  readonly from: number;
-  readonly weights: Float64Array;
-}
 /** Triangles of equal area whose corners lie on bins. */
 function bands(): Band[] {
   const step = (mel(HIGHEST) - mel(LOWEST)) / (BANDS + 1);

@@ -1,4 +1,5 @@
 import { Fft } from './fft.ts';
+import { type Band, hertz, mel } from './mel.ts';
 
 /** 16 kHz audio in windows of 25 ms every 10 ms, as is usual for speech. */
 export const RATE = 16_000;
@@ -11,15 +12,6 @@ export const COEFFICIENTS = 19;
 
 const LOWEST = 60;
 const HIGHEST = 8_000;
-/** The mel scale (O'Shaughnessy 1987). */
-const mel = (hertz: number) => 2_595 * Math.log10(1 + hertz / 700);
-const hertz = (m: number) => 700 * (10 ** (m / 2_595) - 1);
-
-/** One band: its first bin and the weights from there on. */
-interface Band {
-  readonly from: number;
-  readonly weights: Float64Array;
-}
 function bands(): Band[] {
   const step = (mel(HIGHEST) - mel(LOWEST)) / (BANDS + 1);
   const edge = (n: number) => (hertz(mel(LOWEST) + step * n) * BINS) / RATE;

@@ -1,8 +1,4 @@
-/** The weights of triangles over the bins of a spectrum: one row per band, with its first bin. */
-export interface MelBand {
-  readonly from: number;
-  readonly weights: Float64Array;
-}
+import { type Band, hertz as fromMel, mel as toMel } from '../dsp/mel.ts';
 
 /** Slaney's mel scale: even up to 1 kHz, logarithmic above (M. Slaney, "Auditory Toolbox", 1998); librosa's default. */
 const STEP = 200 / 3;
@@ -12,7 +8,7 @@ const mel = (hertz: number) => (hertz >= 1_000 ? KNEE + Math.log(hertz / 1_000) 
 const hertz = (m: number) => (m >= KNEE ? 1_000 * Math.exp(LOG * (m - KNEE)) : m * STEP);
 
 /** librosa's `filters.mel`: triangles between 0 Hz and half the rate, each with area 1. */
-export function slaneyBands(count: number, size: number, rate: number): MelBand[] {
+export function slaneyBands(count: number, size: number, rate: number): Band[] {
   const step = mel(rate / 2) / (count + 1);
   return Array.from({ length: count }, (_, n) => {
     const [left, top, right] = [hertz(step * n), hertz(step * (n + 1)), hertz(step * (n + 2))];
@@ -26,16 +22,16 @@ export function slaneyBands(count: number, size: number, rate: number): MelBand[
 }
 
 /** SpeechBrain's: triangles as wide to the right as they are to the left, on O'Shaughnessy's mel scale. */
-export function evenBands(count: number, size: number, rate: number): MelBand[] {
-  const top = 2_595 * Math.log10(1 + rate / 2 / 700);
-  const edge = (n: number) => 700 * (10 ** ((top * n) / (count + 1) / 2_595) - 1);
+export function evenBands(count: number, size: number, rate: number): Band[] {
+  const top = toMel(rate / 2);
+  const edge = (n: number) => fromMel((top * n) / (count + 1));
   return Array.from({ length: count }, (_, n) => {
     const [left, centre] = [edge(n), edge(n + 1)];
     return triangle(size, rate, (at) => 1 - Math.abs(at - centre) / (centre - left), 1);
   });
 }
 
-function triangle(size: number, rate: number, height: (hertz: number) => number, area: number): MelBand {
+function triangle(size: number, rate: number, height: (hertz: number) => number, area: number): Band {
   const weights: number[] = [];
   let from = 0;
   for (let bin = 0; bin <= size / 2; bin += 1) {
@@ -48,7 +44,7 @@ function triangle(size: number, rate: number, height: (hertz: number) => number,
 }
 
 /** The energy in a band of a power spectrum. */
-export function energy({ from, weights }: MelBand, power: Float64Array): number {
+export function energy({ from, weights }: Band, power: Float64Array): number {
   let sum = 0;
   for (let i = 0; i < weights.length; i += 1) sum += weights[i]! * power[from + i]!;
   return sum;

@@ -3,6 +3,7 @@ import type { StageKind } from '../../pipeline/stage.ts';
 import type { Engine, Pair } from '../engine.ts';
 import { engines as all } from '../index.ts';
 import { serves } from '../languages.ts';
+import type { ProfileName } from './profile-names.ts';
 import { StoreError } from './store-error.ts';
 import { modelOf } from './weights.ts';
 
@@ -16,7 +17,7 @@ export interface Choice {
 
 /** A named set of engines. A stage that is not in it is what a session finds by itself. */
 export interface Profile {
-  readonly name: 'embedded' | 'cpu' | 'gpu' | 'cloud';
+  readonly name: ProfileName;
   /** One sentence. */
   readonly summary: string;
   readonly engines: Readonly<Partial<Record<StageKind, Choice>>>;

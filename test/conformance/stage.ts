@@ -1,6 +1,6 @@
 import { setTimeout as sleep } from 'node:timers/promises';
 import { beforeAll, describe, expect, test } from 'vitest';
-import { type AudioChunk, endOf } from '../../media/audio.ts';
+import { type AudioChunk, endOf, isAudio } from '../../media/audio.ts';
 import { type Clock, MonotonicClock } from '../../media/clock.ts';
 import { type Interval, type MediaTime, earlier } from '../../media/time.ts';
 import type { Speech, SpeechChunk, Spoken, Stems } from '../../pipeline/domain.ts';
@@ -13,7 +13,6 @@ type AnyOut = Out<StageKind>;
 /** How long a stage may take to notice that it is not wanted any more. */
 const PROMPT_MS = 2_000;
 
-const isAudio = (item: object): item is AudioChunk => 'pcm' in item && 'rate' in item;
 const isSpeech = (out: object): out is Speech => 'chunk' in out && 'line' in out;
 const isSegmented = (item: object): item is SpeechChunk => 'segment' in item && 'last' in item;
 
