@@ -1,4 +1,5 @@
 import { z } from 'zod';
+import type { MediaTime } from '../media/time.ts';
 import { SessionSpec } from './config.ts';
 import type { ApiError, CueView, SessionView, StatsView, TrackView } from './protocol.ts';
 import type { LineRecord } from './session/ipc.ts';
@@ -153,6 +154,32 @@ const Cue: z.ZodType<CueView> = z
   })
   .meta({ id: 'Cue' });
 
+const Fit: z.ZodType<NonNullable<LineRecord['fit']>> = z
+  .object({
+    slot: z.number().describe('How long the source takes.'),
+    natural: z.number().describe('How long the voice takes by itself.'),
+    speed: z.number().describe('Playing speed, 0.9 to 1.2.'),
+    rate: z.number().describe('Rate the voice was asked for, 1 = its own.'),
+    borrowed: z.number().describe('Of the pause behind the line.'),
+    lead: z.number().describe('Of the pause before the line.'),
+    shifted: z.number().describe('Start behind the source’s start.'),
+    overrun: z.number().describe('Into what follows.'),
+    trimmedWords: z.number(),
+    phrases: z.array(
+      z.object({
+        start: z.custom<MediaTime>().meta({ type: 'number' }),
+        end: z.custom<MediaTime>().meta({ type: 'number' }),
+        source: z.object({
+          start: z.custom<MediaTime>().meta({ type: 'number' }),
+          end: z.custom<MediaTime>().meta({ type: 'number' }),
+        }),
+        speed: z.number(),
+      }),
+    ),
+    rung: z.enum(['natural', 'rate', 'borrowed', 'slowed', 'stretched', 'shortened', 'trimmed']),
+  })
+  .meta({ id: 'Fit' });
+
 const Line: z.ZodType<LineRecord> = z
   .object({
     utterance: z.string(),
@@ -167,6 +194,7 @@ const Line: z.ZodType<LineRecord> = z
     speed: z.number().nullable(),
     rung: z.string().nullable(),
     trimmedWords: z.number(),
+    fit: Fit.nullable().describe('What fitting did; lengths in µs.'),
     after: z.object({
       recognised: z.number(),
       translated: z.number().nullable(),

@@ -9,6 +9,8 @@ import { type Interval, type SampleRate, sampleIndex } from './time.ts';
  */
 export interface Overlay extends Interval {
   readonly pcm: Float32Array;
+  /** Where it sits between left (−1) and right (1); in the middle (0) unless given. */
+  readonly pan?: number;
 }
 
 /** A clip in samples: what it touches begins with the ducking before it and ends with the release after it. */

@@ -1,6 +1,6 @@
 import type { AudioChunk } from '../media/audio.ts';
 import type { Overlay } from '../media/timeline.ts';
-import type { Interval, MediaTime, SampleRate } from '../media/time.ts';
+import type { Interval, MediaTime, SampleRate, Span } from '../media/time.ts';
 
 export type SpeakerId = string & { readonly kind: 'speaker' };
 export type UtteranceId = string & { readonly kind: 'utterance' };
@@ -86,6 +86,46 @@ export interface Utterance extends Interval {
   readonly words: readonly Word[];
   /** Where an aligner found them. */
   readonly phones?: readonly Phone[];
+  /** How long its translation may be in the time there is. Translators whose `caps.budgets` is set heed it. */
+  readonly budget?: Budget;
+  /** A translation that turned out too long for its place: a shorter one is wanted. Only where `caps.shortens` is set. */
+  readonly tooLong?: Overlong;
+}
+
+/** How long a line may be, in syllables: what suits its place, and what can still be made to fit it. */
+export interface Budget {
+  readonly aim: number;
+  readonly most: number;
+}
+export interface Overlong {
+  readonly text: string;
+  /** Syllables it has. */
+  readonly syllables: number;
+}
+
+/**
+ * Which voice speaks for somebody: decided once a session by the pitch of the speaker's own voice, and the same in every
+ * language.
+ */
+export interface Casting {
+  readonly register: Register;
+  /** Counts the speakers of one register from 0, so that no two need share a voice. */
+  readonly place: number;
+  /** The speaker's own median F0, Hz; left out where too little was heard. */
+  readonly pitch?: number;
+}
+export type Register = 'male' | 'female' | 'child';
+
+/** How a line is to be said, against the voice's own manner. */
+export interface Delivery {
+  /** Speaking rate, 1 = the voice's own; within the engine's `caps.rates`. */
+  readonly rate: number;
+  /** How long the speech should last, for an engine that can measure it before it speaks. */
+  readonly aim?: Span;
+  /** How much louder than usual the speaker was, dB, within ±6. */
+  readonly energy: number;
+  /** How much higher than usual the speaker was, semitones, within ±3. */
+  readonly pitch: number;
 }
 
 /** An utterance in the target language, over the same interval of the programme. */
@@ -96,6 +136,8 @@ export interface Line extends Interval {
   readonly text: string;
   /** The speaker's own voice, once there is enough of it; given to synthesizers that clone. */
   readonly reference?: Reference;
+  readonly casting?: Casting;
+  readonly delivery?: Delivery;
 }
 
 /** Something a synthesizer says at an instant of its own output, counted from the line's first sample. */
@@ -145,21 +187,40 @@ export interface Clip extends Overlay {
   readonly fit: Fit;
 }
 
-/** What fitting did to a line. */
+/** What fitting did to a line. Lengths in microseconds. */
 export interface Fit {
-  /** The source's interval, microseconds. */
+  /** The source's interval. */
   readonly slot: number;
-  /** The voice's own duration before fitting, microseconds. */
+  /** The voice's own duration before fitting. */
   readonly natural: number;
-  /** Playing speed, 1 = the voice's own; always within 0.9–1.2. */
+  /** Playing speed, 1 = as the voice said it; always within 0.9–1.2. Of several phrases, the one furthest from 1. */
   readonly speed: number;
-  /** How much of the following pause was used, microseconds. */
+  /** The rate that the voice was asked for, 1 = its own. */
+  readonly rate: number;
+  /** How much of the following pause was used. */
   readonly borrowed: number;
-  /** How late after its source the clip starts because the previous one still spoke, microseconds. */
+  /** How much of the preceding pause was used: so much before its source the clip starts. */
+  readonly lead: number;
+  /** How late after its source the clip starts because the previous one still spoke. */
   readonly shifted: number;
+  /** How far the clip runs into what follows. */
+  readonly overrun: number;
   /** Words left to the caption because they did not fit. */
   readonly trimmedWords: number;
-  readonly rung: 'natural' | 'borrowed' | 'slowed' | 'stretched' | 'trimmed';
+  /** Phrase by phrase where pauses within the source were kept; one for the whole line elsewhere. */
+  readonly phrases: readonly FittedPhrase[];
+  readonly rung: Rung;
+}
+/**
+ * What it took to make a line fit, the furthest step taken: nothing, the voice's own rate, the pause around it, slower or
+ * faster playing, a shorter line, a cut.
+ */
+export type Rung = 'natural' | 'rate' | 'borrowed' | 'slowed' | 'stretched' | 'shortened' | 'trimmed';
+
+/** A stretch of a clip, spoken without a break, with the stretch of the source that it stands for. */
+export interface FittedPhrase extends Interval {
+  readonly source: Interval;
+  readonly speed: number;
 }
 
 /** A caption. Draft cues may be replaced by a later cue with the same id; others never change. */

@@ -81,13 +81,17 @@ export function plan(
   const played = (speed: number, keep: Span, rung: Fit['rung'], trimmedWords = 0): Plan => {
     const end = later(start, Math.round(keep / speed) as Span);
     const borrowed = Math.max(0, between(line.end, earliest(end, pauseEnd)));
-    const fit = {
+    const fit: Fit = {
       slot: between(line.start, line.end),
       natural: natural.length,
       speed,
+      rate: 1,
       borrowed,
+      lead: 0,
       shifted,
+      overrun: Math.max(0, between(pauseEnd, end)),
       trimmedWords,
+      phrases: [{ start, end, source: { start: line.start, end: line.end }, speed }],
       rung,
     };
     return { start, speed, keep, fit };

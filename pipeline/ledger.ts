@@ -1,5 +1,5 @@
 import { type ClockTime, type MediaTime, type Span, between } from '../media/time.ts';
-import type { Clip, Language, Line, Utterance, UtteranceId } from './domain.ts';
+import type { Clip, Fit, Language, Line, Utterance, UtteranceId } from './domain.ts';
 
 /** Everything measured about one line. Times in microseconds. */
 export interface LineRecord {
@@ -22,6 +22,8 @@ export interface LineRecord {
   readonly speed: number | null;
   readonly rung: string | null;
   readonly trimmedWords: number;
+  /** What fitting did; `null` when the line was left to its caption. */
+  readonly fit: Fit | null;
   /** Clock time less the clock time at which `end` came in: how long after the words were spoken each step was done. */
   readonly after: {
     readonly recognised: number;
@@ -193,6 +195,7 @@ export class Ledger {
       speed: heard?.fit.speed ?? null,
       rung: heard?.fit.rung ?? null,
       trimmedWords: heard?.fit.trimmedWords ?? 0,
+      fit: heard?.fit ?? null,
       after: {
         recognised: between(arrived, entry.recognised),
         translated: after(entry.translated),

@@ -29,6 +29,11 @@ interface Speaks {
   readonly languages: readonly Language[] | 'any';
 }
 
+export interface Rates {
+  readonly slowest: number;
+  readonly fastest: number;
+}
+
 /** Another engine that does a stage's work while the chosen one cannot. */
 export interface StandIn {
   /** The engine that works at present when it is not the chosen one. */
@@ -64,7 +69,14 @@ export interface StageMap {
   translator: {
     in: Utterance;
     out: Line;
-    caps: Common & { readonly from: readonly Language[] | 'any'; readonly to: readonly Language[] | 'any' };
+    caps: Common & {
+      readonly from: readonly Language[] | 'any';
+      readonly to: readonly Language[] | 'any';
+      /** Heeds `budget`. */
+      readonly budgets?: boolean;
+      /** Makes a shorter line of an utterance that comes again with `tooLong`. */
+      readonly shortens?: boolean;
+    };
   };
   synthesizer: {
     in: Line;
@@ -76,6 +88,8 @@ export interface StageMap {
         readonly marks: readonly ('word' | 'phoneme')[];
         /** How many speakers can be told apart by their voice. */
         readonly voices: number;
+        /** Speaking rates at which it sounds natural, 1 = its own. Left out, it has one rate. */
+        readonly rates?: Rates;
       };
   };
   lipDriver: { in: Shot; out: Picture; caps: Common & { readonly needsFace: boolean } };

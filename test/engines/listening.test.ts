@@ -133,6 +133,7 @@ describe.skipIf(lacking)(`listening to what was received (needs ${lacking ?? 'fl
       speed: 1,
       rung: 'natural',
       trimmedWords: 0,
+      fit: null,
       after: { recognised: 0, translated: 0, synthesised: 0, placed: 0 },
       slack: 0,
     });

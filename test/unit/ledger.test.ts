@@ -20,7 +20,7 @@ const said = (n: number): Utterance => ({
 const line = (n: number): Line => ({ ...interval(n), utterance: id(n), speaker, language: es, text: `line ${n}` });
 const clip = (n: number, trimmedWords = 0): Clip => ({
   ...interval(n), utterance: id(n), language: es, pcm: new Float32Array(0),
-  fit: { slot: 1, natural: 1, speed: 1.1, borrowed: 0, shifted: 0, trimmedWords, rung: trimmedWords > 0 ? 'trimmed' : 'stretched' },
+  fit: { slot: 1, natural: 1, speed: 1.1, rate: 1, borrowed: 0, lead: 0, shifted: 0, overrun: 0, trimmedWords, phrases: [], rung: trimmedWords > 0 ? 'trimmed' : 'stretched' },
 }); // prettier-ignore
 
 /** A ledger with a 4 s deadline over a programme that comes in 20 ms at a time, as it happens. */
@@ -46,7 +46,7 @@ test('a dubbed line has every reading, counted from when its last word came in',
       utterance: 'u0.1', language: 'es', speaker: 's1', source: 'said 1', text: 'line 1', start: 1_000_000, end: 2_000_000,
       dub: { start: 1_000_000, end: 2_000_000 }, outcome: 'dubbed', speed: 1.1, rung: 'stretched', trimmedWords: 0,
       after: { recognised: 300_000, translated: 350_000, synthesised: 400_000, placed: 900_000 },
-      slack: 2_100_000,
+      fit: clip(1).fit, slack: 2_100_000,
     },
   ]); // prettier-ignore
 });

@@ -17,6 +17,7 @@ const line = (n: number, extra: Partial<LineRecord> = {}): LineRecord => ({
   speed: 1 + n / 100,
   rung: 'natural',
   trimmedWords: 0,
+  fit: null,
   after: { recognised: 300_000, translated: 320_000, synthesised: 400_000 + n * 10_000, placed: 410_000 },
   slack: 1_500_000,
   ...extra,
