@@ -159,6 +159,8 @@ export interface Speech {
   readonly chunk: AudioChunk;
   readonly marks: readonly SpeechMark[];
   readonly last: boolean;
+  /** The rate at which it was said, 1 = the voice's own; given by engines that choose it themselves. */
+  readonly rate?: number;
 }
 
 /** Audio taken apart: who speaks, and everything else. Together they are the input, sample for sample. */
@@ -185,6 +187,8 @@ export interface Clip extends Overlay {
   readonly utterance: UtteranceId;
   readonly language: Language;
   readonly fit: Fit;
+  /** The words that are heard and when, where the voice tells; words left to the caption are not among them. */
+  readonly words?: readonly Word[];
 }
 
 /** What fitting did to a line. Lengths in microseconds. */

@@ -1,4 +1,4 @@
-import { type Observable, Subject, Subscription } from 'rxjs';
+import { type Observable, Subject, Subscription, tap } from 'rxjs';
 import { type AudioChunk, endOf } from '../media/audio.ts';
 import type { Clock } from '../media/clock.ts';
 import type { Stretcher } from '../media/stretch.ts';
@@ -13,9 +13,11 @@ import type { StageReport } from './health.ts';
 import { Ledger, type LineRecord, type Totals } from './ledger.ts';
 import type { Load } from './load.ts';
 import type { Mode } from './mode.ts';
+import { ROUGHLY, type Syllables } from './pace.ts';
 import { Pauses } from './pauses.ts';
 import { ReferenceVoices } from './reference-voice.ts';
 import type { Segmenting } from './segmenter.ts';
+import { Speakers } from './speakers.ts';
 import { type Closing, Utterances } from './utterances.ts';
 import { type LanguageStages, Voice } from './voice.ts';
 import { type FaultReport, type Pace, Wiring } from './wiring.ts';
@@ -39,6 +41,8 @@ export interface DubOptions {
   readonly retryAfter?: (fault: Fault, failures: number) => Span | undefined;
   /** A stage that sits on an item for this long is started again; 10 s unless given. */
   readonly stall?: Span;
+  /** How syllables are counted; by groups of vowels unless given. */
+  readonly syllables?: Syllables;
   /** To 48 kHz; media/resample.ts unless given. */
   readonly resample?: (pcm: Float32Array, from: SampleRate) => Float32Array;
 }
@@ -97,7 +101,7 @@ export interface Dubbing {
  */
 export function dub(audio$: Observable<AudioChunk>, shared: SharedStages, options: DubOptions): Dubbing {
   const { clock, pace, from, generation = 0, closing = {}, stretcher, stall = seconds(10) } = options;
-  const { place = () => true, segmenting, fitting, resample } = options;
+  const { place = () => true, segmenting, fitting, resample, syllables = ROUGHLY } = options;
   const deadline = pace === 'live' ? options.deadline : undefined;
   const wiring = new Wiring(clock, pace, options.retryAfter);
   const pauses = new Pauses();
@@ -128,6 +132,7 @@ export function dub(audio$: Observable<AudioChunk>, shared: SharedStages, option
   const references = new ReferenceVoices();
   let cloning = false;
 
+  const speakers = new Speakers();
   const running = new Subscription();
   let finish = () => {};
   const done = new Promise<void>((resolve) => (finish = resolve));
@@ -196,7 +201,12 @@ export function dub(audio$: Observable<AudioChunk>, shared: SharedStages, option
         deadline,
         fitting,
         resample,
+        from,
+        syllables,
         referenceOf: (speaker) => references.of(speaker),
+        wordsOf: (utterance) => speakers.wordsOf(utterance),
+        mannerOf: (utterance) => speakers.mannerOf(utterance),
+        finish: (placed) => speakers.finish(placed),
         onEnd: check,
       });
       voices.set(language, voice);
@@ -213,7 +223,8 @@ export function dub(audio$: Observable<AudioChunk>, shared: SharedStages, option
       check();
     },
     start() {
-      running.add(placed$.subscribe(said$));
+      // First, so that whoever is told of an utterance can ask about it.
+      running.add(placed$.pipe(tap((utterance) => speakers.hears(utterance))).subscribe(said$));
       running.add(
         ear.turns$.subscribe((turn) => {
           utterances.turn(turn);

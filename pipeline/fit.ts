@@ -3,13 +3,14 @@ import {
   type MediaTime,
   type Span,
   between,
+  earlier,
   later,
   ms,
   seconds,
   latest,
   earliest,
 } from '../media/time.ts';
-import type { Fit, SpeakerId } from './domain.ts';
+import type { Fit, FittedPhrase, Rung, SpeakerId } from './domain.ts';
 
 /** What a dub may do to make a line fit. */
 export interface Fitting {
@@ -18,17 +19,30 @@ export interface Fitting {
   readonly fastest: number;
   /** How much of the pause behind a line its dub may use. */
   readonly borrow: Span;
+  /** How much of the pause before a line its dub may use: so much before the speaker's mouth opens the dub may speak. */
+  readonly lead: Span;
   /** How far a dub may run into what follows rather than lose a word. Whoever speaks next starts that much later. */
   readonly overrun: Span;
   /** A line that would have to start later than this behind its source is left to its caption. */
   readonly shift: Span;
+  /** Silence that is left between two phrases of a line where the source has a pause. */
+  readonly breath: Span;
+  /** How much faster one phrase of a line may be played than another. */
+  readonly uneven: number;
 }
+/**
+ * Lead and overrun are what a dub may be early and late by: sound that is up to 45 ms early or 125 ms late against the
+ * picture is not noticed (ITU-R BT.1359-1, detectability), and what is foreign to the lips anyway may be a little more.
+ */
 export const FITTING: Fitting = {
   slowest: 0.9,
   fastest: 1.2,
   borrow: ms(1_500),
-  overrun: ms(250),
+  lead: ms(80),
+  overrun: ms(100),
   shift: seconds(1),
+  breath: ms(60),
+  uneven: 1.2,
 };
 
 /** A line's voice as the synthesizer spoke it, silence at both ends trimmed. Lengths in microseconds. */
@@ -38,30 +52,47 @@ export interface Natural {
   readonly words: readonly Span[];
   /** How many words the line has. */
   readonly count: number;
+  /** The voice phrase by phrase where the source pauses within the line; left out where it does not. */
+  readonly phrases?: readonly NaturalPhrase[];
+}
+/** A stretch of the voice, and the stretch of the programme that it stands for. */
+export interface NaturalPhrase {
+  readonly from: Span;
+  readonly to: Span;
+  readonly source: Interval;
 }
 
 /** What the line finds around it. */
 export interface Surroundings {
+  /** Nobody speaks between here and the line's start, as far as is known; the line's start when somebody may. */
+  readonly quietFrom?: MediaTime;
   /** Nobody speaks between the line's end and here, as far as is known. */
   readonly quietUntil: MediaTime;
   /** A dub before this one speaks until here. */
   readonly busyUntil: MediaTime;
 }
 
+/** A stretch of the voice, `from` … `to`, played from `at` on. */
+export interface PlannedPart {
+  readonly from: Span;
+  readonly to: Span;
+  readonly at: MediaTime;
+  readonly speed: number;
+}
 export interface Plan {
   readonly start: MediaTime;
-  readonly speed: number;
-  /** How much of the voice is played, counted at its own speed. */
-  readonly keep: Span;
+  /** In order, and one after the other has ended. */
+  readonly parts: readonly PlannedPart[];
   readonly fit: Fit;
 }
 
 /**
  * How to fit a line, or `undefined` when nothing of it can be heard in its place.
  *
- * In this order: the voice's own speed within the line's interval (slower when the line leaves room), with the pause
- * behind it, faster, and at last without the words that still do not fit. However late a line starts, it ends where it
- * would have ended anyway: that is why lateness is paid back at once and does not add up.
+ * Where the source pauses within the line, phrase by phrase if that can be done evenly. Else as a whole, in this order:
+ * the voice as it is within the line's interval (slower when the line leaves room), with the pause behind it, with a
+ * little of the pause before it, faster, and at last without the words that still do not fit. However late a line
+ * starts, it ends where it would have ended anyway: that is why lateness is paid back at once and does not add up.
  */
 export function plan(
   line: Interval,
@@ -69,46 +100,98 @@ export function plan(
   around: Surroundings,
   rules: Fitting = FITTING,
 ): Plan | undefined {
-  const { slowest, fastest, borrow, overrun, shift } = rules;
+  const { slowest, fastest, borrow, overrun, shift, lead } = rules;
   const start = latest(line.start, around.busyUntil);
   const shifted = between(line.start, start);
   if (shifted > shift || natural.length <= 0) return undefined;
   const pauseEnd = latest(line.end, earliest(around.quietUntil, later(line.end, borrow)));
+  const phrased = shifted === 0 ? phraseByPhrase(line, natural, pauseEnd, rules) : undefined;
+  if (phrased) return phrased;
+
   const slot = between(start, line.end);
   const room = between(start, pauseEnd);
-  const most = between(start, later(pauseEnd, overrun));
-
-  const played = (speed: number, keep: Span, rung: Fit['rung'], trimmedWords = 0): Plan => {
-    const end = later(start, Math.round(keep / speed) as Span);
-    const borrowed = Math.max(0, between(line.end, earliest(end, pauseEnd)));
-    const fit: Fit = {
-      slot: between(line.start, line.end),
-      natural: natural.length,
-      speed,
-      rate: 1,
-      borrowed,
-      lead: 0,
-      shifted,
-      overrun: Math.max(0, between(pauseEnd, end)),
-      trimmedWords,
-      phrases: [{ start, end, source: { start: line.start, end: line.end }, speed }],
-      rung,
-    };
-    return { start, speed, keep, fit };
-  };
-
   const { length } = natural;
-  if (length < slot * slowest) return played(slowest, length, 'slowed');
-  if (length <= slot) return played(1, length, 'natural');
-  if (length <= room) return played(1, length, 'borrowed');
-  if (length <= room * fastest) return played(Math.min(fastest, length / Math.max(1, room)), length, 'stretched');
-  if (length <= most * fastest) return played(fastest, length, 'stretched');
+  const quiet = latest(around.quietFrom ?? line.start, around.busyUntil);
+  const early = shifted > 0 ? 0 : Math.max(0, Math.min(lead, between(quiet, line.start), length - room));
+  const from = earlier(start, early as Span);
+  const wide = (room + early) as Span;
+  const most = (wide + overrun) as Span;
+
+  const played = (at: MediaTime, speed: number, keep: Span, rung: Rung, trimmedWords = 0): Plan =>
+    planned(line, natural, pauseEnd, [{ from: 0 as Span, to: keep, at, speed }], rung, trimmedWords);
+
+  if (length < slot * slowest) return played(start, slowest, length, 'slowed');
+  if (length <= slot) return played(start, 1, length, 'natural');
+  if (length <= room) return played(start, 1, length, 'borrowed');
+  if (length <= wide) return played(from, 1, length, 'borrowed');
+  if (length <= wide * fastest) {
+    return played(from, Math.min(fastest, length / Math.max(1, wide)), length, 'stretched');
+  }
+  if (length <= most * fastest) return played(from, fastest, length, 'stretched');
 
   const { keep, words } = cut(natural, (most * fastest) as Span);
   if (words === 0) return undefined;
-  const speed = Math.min(fastest, Math.max(1, keep / Math.max(1, room)));
-  return played(speed, keep, 'trimmed', natural.count - words);
+  const speed = Math.min(fastest, Math.max(1, keep / Math.max(1, wide)));
+  return played(from, speed, keep, 'trimmed', natural.count - words);
 }
+
+/** Each phrase where its source is, or nothing when that takes more than the rules allow or sounds uneven. */
+function phraseByPhrase(line: Interval, natural: Natural, pauseEnd: MediaTime, rules: Fitting): Plan | undefined {
+  const { slowest, fastest, breath, uneven } = rules;
+  const { phrases = [] } = natural;
+  if (phrases.length < 2) return undefined;
+  const parts = phrases.map(({ from, to, source }, n): PlannedPart => {
+    const length = to - from;
+    const next = phrases[n + 1];
+    const slot = between(source.start, source.end);
+    const room = between(source.start, next ? earlier(next.source.start, breath) : pauseEnd);
+    const speed = length < slot * slowest ? slowest : length <= room ? 1 : length / Math.max(1, room);
+    return { from, to, at: source.start, speed };
+  });
+  const speeds = parts.map(({ speed }) => speed);
+  const [low, high] = [Math.min(...speeds), Math.max(...speeds)];
+  if (high > fastest || high / low > uneven) return undefined;
+  const spare = phrases.some(({ from, to, source }) => to - from > between(source.start, source.end));
+  const rung = high > 1 ? 'stretched' : low < 1 ? 'slowed' : spare ? 'borrowed' : 'natural';
+  return planned(line, natural, pauseEnd, parts, rung, 0);
+}
+
+/** Where a part ends. */
+export const endOfPart = ({ from, to, at, speed }: PlannedPart): MediaTime =>
+  later(at, Math.round((to - from) / speed) as Span);
+
+function planned(
+  line: Interval,
+  natural: Natural,
+  pauseEnd: MediaTime,
+  parts: readonly PlannedPart[],
+  rung: Rung,
+  trimmedWords: number,
+): Plan {
+  const start = parts[0]?.at ?? line.start;
+  const end = parts.reduce((latestEnd, part) => latest(latestEnd, endOfPart(part)), start);
+  const phrases = parts.map((part, n): FittedPhrase => {
+    const source = parts.length > 1 ? natural.phrases?.[n]?.source : undefined;
+    const { start: from, end: to } = source ?? line;
+    return { start: part.at, end: endOfPart(part), source: { start: from, end: to }, speed: part.speed };
+  });
+  const furthest = parts.reduce((far, { speed }) => (distance(speed) > distance(far) ? speed : far), 1);
+  const fit: Fit = {
+    slot: between(line.start, line.end),
+    natural: natural.length,
+    speed: furthest,
+    rate: 1,
+    borrowed: Math.max(0, between(line.end, earliest(end, pauseEnd))),
+    lead: Math.max(0, between(start, line.start)),
+    shifted: Math.max(0, between(line.start, start)),
+    overrun: Math.max(0, between(pauseEnd, end)),
+    trimmedWords,
+    phrases,
+    rung,
+  };
+  return { start, parts, fit };
+}
+const distance = (speed: number) => Math.abs(Math.log(speed));
 
 /** The longest beginning of whole words within `budget`. Without marks, words are taken to be equally long. */
 function cut({ length, words, count }: Natural, budget: Span): { keep: Span; words: number } {

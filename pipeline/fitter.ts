@@ -14,10 +14,11 @@ import {
   sampleIndex,
   samples,
 } from '../media/time.ts';
-import type { Clip, Line, Speech, SpeechMark } from './domain.ts';
-import { FITTING, type Fitting, Floor, type Natural, plan, wants } from './fit.ts';
+import type { Clip, FittedPhrase, Line, Speech, SpeechMark, UtteranceId, Word } from './domain.ts';
+import { FITTING, type Fitting, Floor, type Natural, type PlannedPart, endOfPart, plan, wants } from './fit.ts';
 import type { Gauge } from './load.ts';
 import type { Pauses } from './pauses.ts';
+import { type VoiceWord, pairPhrases, sourcePhrases, voiceWords } from './phrasing.ts';
 import type { Part } from './rx.ts';
 
 /** A line's speech, complete, silence at both ends trimmed. */
@@ -26,6 +27,17 @@ export interface SpokenLine {
   readonly rate: SampleRate;
   readonly pcm: Float32Array;
   readonly natural: Natural;
+  /** Words with where the voice can be parted before them. */
+  readonly words: readonly VoiceWord[];
+  /** The rate it was said at, 1 = the voice's own. */
+  readonly pace: number;
+}
+/** Speech in its place, about to be a clip. `pcm` may be written to. */
+export interface Placed {
+  readonly line: Line;
+  readonly pcm: Float32Array;
+  readonly start: MediaTime;
+  readonly phrases: readonly FittedPhrase[];
 }
 /** What became of a line: a clip, or nothing when it cannot be heard in its place. */
 export interface Fitted {
@@ -46,16 +58,25 @@ export interface FitterOptions {
   /** To 48 kHz. */
   readonly resample?: (pcm: Float32Array, from: SampleRate) => Float32Array;
   readonly gauge?: Gauge;
+  /** Who has the floor; one of its own unless given. */
+  readonly floor?: Floor;
+  /** The words of the source with their times: where they pause, the dub pauses. */
+  readonly wordsOf?: (utterance: UtteranceId) => readonly Word[];
+  /** Gives the speech the level and the movement of the original's. */
+  readonly finish?: (placed: Placed) => void;
 }
 
 /** Where clips are heard. */
 const RATE = 48_000;
 /** Kept around the voice when silence is trimmed: onsets and decays are quieter than the threshold. */
 const KEPT = ms(20);
+/** From a clip being fitted to its being in place. */
+const PLACING = ms(50);
 /** What is quieter than this part of the loudest sample is silence (−40 dB). */
 const SILENCE = 0.01;
-/** A word that is cut off fades out over this. */
+/** A word that is cut off fades out over this, and a phrase that is parted from the next in and out over that. */
 const FADE = ms(15);
+const PART_FADE = ms(8);
 
 /**
  * Puts lines' speech in its place: decides by `plan`, stretches, converts to 48 kHz. One per language.
@@ -63,29 +84,35 @@ const FADE = ms(15);
  * Lines come out in order. A line that could use the pause behind it waits until that pause is known, or until it must go.
  */
 export function fitter(options: FitterOptions): Part<SpokenLine, Fitted> {
-  const { stretcher, pauses, deadline, margin = ms(400), gauge } = options;
+  const { stretcher, pauses, deadline, margin = ms(400), gauge, floor = new Floor(), wordsOf, finish } = options;
   const { resample = toClipRate } = options;
   const rules = { ...FITTING, ...options.rules };
-  const floor = new Floor();
 
-  const fit = async ({ line, rate, pcm, natural }: SpokenLine, clock: Clock, signal: AbortSignal): Promise<Fitted> => {
+  const fit = async (spoken: SpokenLine, clock: Clock, signal: AbortSignal): Promise<Fitted> => {
+    const { line, rate, pcm, words } = spoken;
+    const phrases = pairPhrases(sourcePhrases(wordsOf?.(line.utterance) ?? []), words, spoken.natural.length);
+    const natural = phrases ? { ...spoken.natural, phrases } : spoken.natural;
     const busyUntil = floor.busyUntil(line);
     const reach = wants(line, natural, busyUntil, rules);
     const giveUp = deadline && earlier(deadline(line.start), margin);
     const quietUntil =
       reach > 0 ? await pauseAfter(line.end, reach, { pauses, clock, signal, giveUp, gauge }) : line.end;
     const began = clock.now();
-    const decided = plan(line, natural, { quietUntil, busyUntil }, rules);
+    const early = earlier(line.start, rules.lead);
+    const inTime = !deadline || deadline(early) > later(began, PLACING);
+    const quietFrom = inTime ? pauses.before(line.start, rules.lead) : line.start;
+    const decided = plan(line, natural, { quietFrom, quietUntil, busyUntil }, rules);
     if (!decided) return { line, clip: undefined, took: ms(0) };
 
-    const { start, speed, keep, fit } = decided;
-    const kept = pcm.subarray(0, Math.min(pcm.length, sampleIndex(keep, rate)));
-    const stretched = speed === 1 ? kept : await stretcher.stretch(kept, rate, speed, signal);
-    const heard = resample(stretched, rate);
-    if (fit.rung === 'trimmed') fadeOut(heard, sampleIndex(FADE, RATE));
+    const { start, parts } = decided;
+    const heard = await rendered(parts, { pcm, rate, start, stretcher, resample, signal });
+    if (decided.fit.rung === 'trimmed') fadeOut(heard, sampleIndex(FADE, RATE));
     const end = later(start, samples(heard.length, RATE));
+    const fit = { ...decided.fit, rate: spoken.pace, rung: rungOf(decided.fit.rung, spoken.pace) };
+    finish?.({ line, pcm: heard, start, phrases: fit.phrases });
     floor.take(line, { start, end });
-    const clip = { utterance: line.utterance, language: line.language, start, end, pcm: heard, fit };
+    const { utterance, language } = line;
+    const clip: Clip = { utterance, language, start, end, pcm: heard, fit, words: wordTimes(spoken, parts) };
     return { line, clip, took: between(began, clock.now()) };
   };
   return {
@@ -94,6 +121,53 @@ export function fitter(options: FitterOptions): Part<SpokenLine, Fitted> {
       for await (const spoken of input) yield await fit(spoken, clock, signal);
     },
   };
+}
+
+/** A voice that was asked for another rate than its own has taken that step, where it took no further one. */
+const rungOf = (rung: Clip['fit']['rung'], pace: number) => (rung === 'natural' && pace !== 1 ? 'rate' : rung);
+
+interface Rendering {
+  readonly pcm: Float32Array;
+  readonly rate: SampleRate;
+  readonly start: MediaTime;
+  readonly stretcher: Stretcher;
+  readonly resample: (pcm: Float32Array, from: SampleRate) => Float32Array;
+  readonly signal: AbortSignal;
+}
+
+/** The parts of a voice, each stretched and in its place, at the clips' rate; silence between them. */
+async function rendered(parts: readonly PlannedPart[], { pcm, rate, start, ...how }: Rendering): Promise<Float32Array> {
+  const pieces: { readonly at: number; readonly pcm: Float32Array }[] = [];
+  for (const { from, to, at, speed } of parts) {
+    const [first, last] = [sampleIndex(from, rate), Math.min(pcm.length, sampleIndex(to, rate))];
+    // A voice that is taken whole has edges of its own.
+    const kept = parts.length > 1 ? pcm.slice(first, last) : pcm.subarray(first, last);
+    if (first > 0) fadeIn(kept, sampleIndex(PART_FADE, rate));
+    if (parts.length > 1 && last < pcm.length) fadeOut(kept, sampleIndex(PART_FADE, rate));
+    const stretched = speed === 1 ? kept : await how.stretcher.stretch(kept, rate, speed, how.signal);
+    pieces.push({ at: sampleIndex(between(start, at), RATE), pcm: how.resample(stretched, rate) });
+  }
+  const [only] = pieces;
+  if (only && pieces.length === 1) return only.pcm;
+  const whole = new Float32Array(Math.max(0, ...pieces.map((piece) => piece.at + piece.pcm.length)));
+  for (const piece of pieces) piece.pcm.forEach((x, i) => (whole[piece.at + i]! += x));
+  return whole;
+}
+
+/** When the words are heard. */
+function wordTimes({ words }: SpokenLine, parts: readonly PlannedPart[]): Word[] {
+  const heard: { start: MediaTime; text: string; part: PlannedPart }[] = [];
+  for (const { offset, text } of words) {
+    const part =
+      parts.find(({ from, to }) => offset < to && (offset >= from || from === parts[0]?.from)) ?? parts.at(-1);
+    if (!part || offset >= part.to) continue;
+    heard.push({ start: later(part.at, Math.round(Math.max(0, offset - part.from) / part.speed) as Span), text, part });
+  }
+  return heard.map(({ start, text, part }, n) => {
+    const next = heard[n + 1];
+    const end = next && next.part === part ? next.start : endOfPart(part);
+    return { start, end: Math.max(start, end) as MediaTime, text };
+  });
 }
 
 interface Patience {
@@ -152,7 +226,7 @@ export function wholeLines(): OperatorFunction<Speech, SpokenLine> {
           if (speech.chunk.pcm.length > 0) parts.push(speech.chunk.pcm.slice());
           marks.push(...speech.marks);
           if (!speech.last) return;
-          out.next(spoken(speech.line, joined(parts), speech.chunk.rate, marks));
+          out.next(spoken(speech.line, joined(parts), speech.chunk.rate, marks, speech.rate));
           [line, parts, marks] = [undefined, [], []];
         },
         error: (e) => out.error(e),
@@ -162,7 +236,13 @@ export function wholeLines(): OperatorFunction<Speech, SpokenLine> {
 }
 
 /** Trims silence at both ends and moves the marks along. */
-export function spoken(line: Line, pcm: Float32Array, rate: SampleRate, marks: readonly SpeechMark[]): SpokenLine {
+export function spoken(
+  line: Line,
+  pcm: Float32Array,
+  rate: SampleRate,
+  marks: readonly SpeechMark[],
+  pace = line.delivery?.rate ?? 1,
+): SpokenLine {
   const loudest = pcm.reduce((most, x) => Math.max(most, Math.abs(x)), 0);
   const audible = (x: number) => Math.abs(x) > loudest * SILENCE;
   const kept = sampleIndex(KEPT, rate);
@@ -170,9 +250,14 @@ export function spoken(line: Line, pcm: Float32Array, rate: SampleRate, marks: r
   const to = Math.min(pcm.length, pcm.findLastIndex(audible) + 1 + kept);
   const voice = loudest > 0 ? pcm.subarray(from, to) : pcm.subarray(0, 0);
   const lead = samples(from, rate);
-  const words = marks.filter(({ type }) => type === 'word').map(({ offset }) => Math.max(0, offset - lead) as Span);
-  const natural = { length: samples(voice.length, rate), words, count: countWords(line.text, line.language) };
-  return { line, rate, pcm: voice, natural };
+  const moved = marks.map((mark) => ({ ...mark, offset: Math.max(0, mark.offset - lead) }));
+  const words = voiceWords(line.text, moved, voice, rate);
+  const natural = {
+    length: samples(voice.length, rate),
+    words: words.map(({ offset }) => offset),
+    count: countWords(line.text, line.language),
+  };
+  return { line, rate, pcm: voice, natural, words, pace };
 }
 
 const segmenters = new Map<string, Intl.Segmenter>();
@@ -191,6 +276,11 @@ export function countWords(text: string, language: string): number {
 function toClipRate(pcm: Float32Array, from: SampleRate): Float32Array {
   const resampler = new Resampler(from, RATE);
   return joined([resampler.push(pcm), resampler.flush()]);
+}
+
+function fadeIn(pcm: Float32Array, length: number): void {
+  const count = Math.min(length, pcm.length);
+  for (let i = 0; i < count; i += 1) pcm[i] = (pcm[i] ?? 0) * (i / count);
 }
 
 function fadeOut(pcm: Float32Array, length: number): void {

@@ -1,4 +1,4 @@
-import { type Interval, type MediaTime, type Span, later } from '../media/time.ts';
+import { type Interval, type MediaTime, type Span, earlier, earliest, later, latest } from '../media/time.ts';
 import type { Hypothesis } from './domain.ts';
 import type { Stretch } from './segmenter.ts';
 
@@ -28,11 +28,14 @@ const REMEMBERED = 64;
 export class Pauses {
   #spoken: Spoken[] = [];
   #settled = Number.NEGATIVE_INFINITY as MediaTime;
+  /** Of what was before this nothing is known. */
+  #since = Number.POSITIVE_INFINITY as MediaTime;
   #ended = false;
   #waiting = new Set<() => void>();
 
   /** A segment began, went on or ended. */
   speech({ segment, start, end, last }: Stretch): void {
+    this.#since = earliest(this.#since, start);
     const known = this.#of(segment);
     if (known) {
       known.end = end;
@@ -61,6 +64,7 @@ export class Pauses {
   /** All speech before `until` has been reported. */
   settle(until: MediaTime): void {
     if (until <= this.#settled) return;
+    this.#since = earliest(this.#since, until);
     this.#settled = until;
     this.#changed();
   }
@@ -84,6 +88,19 @@ export class Pauses {
     }
     if (this.#settled >= limit) return upTo(limit);
     return { until: this.#settled > t ? this.#settled : t, settled: this.#ended };
+  }
+
+  /** Since when nobody has spoken before `t`, looking no further back than `reach`; `t` itself where somebody may have. */
+  before(t: MediaTime, reach: Span): MediaTime {
+    let since = earliest(t, latest(earlier(t, reach), this.#since));
+    for (const { start, end, open, words } of this.#spoken) {
+      if (start >= t) continue;
+      // A segment has silence at its edges; its words, where they are known, do not.
+      const ends = words.flatMap((word) => (word.start < t ? [word.end] : []));
+      const until = ends.length > 0 ? ends.reduce(latest) : open ? t : end;
+      since = latest(since, earliest(until, t));
+    }
+    return since;
   }
 
   /** Calls `then` once, when something has been learned. Returns how to stop listening. */

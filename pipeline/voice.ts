@@ -2,13 +2,16 @@ import { EMPTY, type Observable, Subject, Subscription, ignoreElements, map, mer
 import type { Stretcher } from '../media/stretch.ts';
 import { type ClockTime, type MediaTime, type SampleRate, type Span, earlier, ms } from '../media/time.ts';
 import { translated, voiced } from './captions.ts';
-import type { Clip, Cue, Language, Line, Reference, SpeakerId, Utterance, UtteranceId } from './domain.ts';
-import type { Fitting } from './fit.ts';
-import { type Fitted, type SpokenLine, fitter, wholeLines } from './fitter.ts';
+import { Planner } from './delivery.ts';
+import type { Clip, Cue, Language, Line, Reference, SpeakerId, Utterance, UtteranceId, Word } from './domain.ts';
+import { type Fitting, Floor } from './fit.ts';
+import { type Fitted, type Placed, type SpokenLine, fitter, wholeLines } from './fitter.ts';
 import type { Vital } from './health.ts';
 import type { Ledger } from './ledger.ts';
 import type { Loss } from './load.ts';
+import type { Syllables } from './pace.ts';
 import type { Pauses } from './pauses.ts';
+import { shortening } from './shorter.ts';
 import type { Stage } from './stage.ts';
 import type { Wiring } from './wiring.ts';
 
@@ -19,6 +22,8 @@ export interface LanguageStages {
 }
 
 export interface VoiceOptions {
+  /** Spoken in the programme. */
+  readonly from: Language;
   readonly wiring: Wiring;
   readonly ledger: Ledger;
   readonly pauses: Pauses;
@@ -30,11 +35,21 @@ export interface VoiceOptions {
   readonly deadline?: ((t: MediaTime) => ClockTime) | undefined;
   readonly fitting?: Partial<Fitting> | undefined;
   readonly resample?: ((pcm: Float32Array, from: SampleRate) => Float32Array) | undefined;
+  readonly syllables: Syllables;
   /** The speaker's own voice, once there is enough of it. */
   readonly referenceOf: (speaker: SpeakerId) => Reference | undefined;
+  /** The words of an utterance and when they were said. */
+  readonly wordsOf: (utterance: UtteranceId) => readonly Word[];
+  /** How an utterance was said, for whoever says its line. */
+  readonly mannerOf: (utterance: UtteranceId) => Manner | undefined;
+  /** Gives fitted speech the level and the movement of what it stands for. */
+  readonly finish: (placed: Placed) => void;
   /** All that was said has come out. */
   readonly onEnd: () => void;
 }
+
+/** How an utterance was said, against how its speaker usually speaks. */
+export type Manner = Pick<Line, 'casting'> & Pick<NonNullable<Line['delivery']>, 'energy' | 'pitch'>;
 
 /** From a clip being fitted to its being in place. */
 const PLACING = ms(50);
@@ -51,11 +66,16 @@ export class Voice {
   readonly #running = new Subscription();
   /** What still works here: a stage that was given up does not come back. */
   readonly #able: { tell: boolean; speak: boolean };
+  readonly #floor = new Floor();
+  readonly #planner: Planner;
 
   constructor(language: Language, stages: LanguageStages, options: VoiceOptions) {
     this.language = language;
     this.#options = options;
     this.#able = { tell: stages.translator !== undefined, speak: stages.synthesizer !== undefined };
+    const { from, syllables, pauses, fitting: rules } = options;
+    const rates = stages.synthesizer?.caps.rates;
+    this.#planner = new Planner({ from, to: language, syllables, pauses, floor: this.#floor, rates, rules });
     this.lookahead = ((stages.translator?.caps.lookahead ?? 0) + (stages.synthesizer?.caps.lookahead ?? 0)) as Span;
   }
 
@@ -85,7 +105,7 @@ export class Voice {
         complete: () => (this.#able.speak = false),
       }),
     );
-    this.#running.add(spoken$.subscribe(({ line }) => this.#onSpoken(line, speaking)));
+    this.#running.add(spoken$.subscribe((spoken) => this.#onSpoken(spoken, speaking)));
     this.#running.add(
       lines$.subscribe({
         next: (line) => this.#onLine(line, telling, speaking),
@@ -109,15 +129,25 @@ export class Voice {
 
   #told(stage: Stage<'translator'>, vital: Vital, later: readonly (Vital | undefined)[]) {
     const { wiring, stall } = this.#options;
-    const through = wiring.sentences(stage, vital, {
+    const planner = this.#planner;
+    const brief = shortening(stage, {
+      tooLong: (line) => planner.tooLong(line),
+      shorter: (a, b) => planner.shorter(a, b),
+      // A second answer takes as long as the first.
+      until: ({ start }) => earlier(this.#due(start, later), vital.usual(wiring.clock.now())),
+    });
+    const through = wiring.sentences(brief, vital, {
       stall,
       onServed: (span, now) => vital.service.add(span, now),
       expires: ({ start }) => this.#due(start, [vital, ...later]),
       onLost: ({ id }, why) => this.#onLost(id, why),
     });
+    const budgeted = (said: Utterance): Utterance =>
+      stage.caps.budgets === true ? { ...said, budget: planner.budget(said) } : said;
     // A translator may name its language differently ("es" for "es-419"); here it has one name.
     return (said$: Observable<Utterance>) =>
       said$.pipe(
+        map(budgeted),
         through,
         map((line): Line => ({ ...line, language: this.language })),
       );
@@ -131,19 +161,24 @@ export class Voice {
       expires: ({ start }) => this.#due(start, [vital, ...later]),
       onLost: ({ utterance }, why) => this.#onLost(utterance, why),
     });
-    const { referenceOf } = this.#options;
+    const { referenceOf, mannerOf } = this.#options;
     const voiced = (line: Line): Line => {
       const reference = stage.caps.clonesVoice ? referenceOf(line.speaker) : undefined;
-      return reference ? { ...line, reference } : line;
+      const { casting, energy = 0, pitch = 0 } = mannerOf(line.utterance) ?? {};
+      const delivery = { ...this.#planner.delivery(line), energy, pitch };
+      return { ...line, delivery, ...(casting && { casting }), ...(reference && { reference }) };
     };
     return (lines$: Observable<Line>): Observable<SpokenLine> => lines$.pipe(map(voiced), through, wholeLines());
   }
 
   #fitted(vital: Vital) {
-    const { wiring, stretcher, pauses, deadline, fitting, resample } = this.#options;
+    const { wiring, stretcher, pauses, deadline, fitting, resample, wordsOf, finish } = this.#options;
     const part = fitter({
       stretcher,
       pauses,
+      floor: this.#floor,
+      wordsOf,
+      finish,
       gauge: vital.gauge,
       ...(deadline && { deadline }),
       ...(fitting && { rules: fitting }),
@@ -183,8 +218,9 @@ export class Voice {
     this.cues$.next(translated(line));
     if (!this.#able.speak) ledger.lost(this.language, line.utterance, 'refused');
   }
-  #onSpoken(line: Line, speaking: Vital | undefined): void {
+  #onSpoken({ line, natural, pace }: SpokenLine, speaking: Vital | undefined): void {
     const { ledger, wiring } = this.#options;
+    this.#planner.learn(line, natural.length, pace);
     const now = wiring.clock.now();
     speaking?.watch.end(line.utterance, now);
     ledger.synthesised(line, now);

@@ -2,7 +2,7 @@ import fc from 'fast-check';
 import { expect, test } from 'vitest';
 import { type MediaTime, at, ms } from '../../media/time.ts';
 import type { SpeakerId } from '../../pipeline/domain.ts';
-import { FITTING, Floor, type Natural, plan, wants } from '../../pipeline/fit.ts';
+import { FITTING, Floor, type Natural, endOfPart, plan, wants } from '../../pipeline/fit.ts';
 
 const NEVER = Number.NEGATIVE_INFINITY as MediaTime;
 /** A line of two seconds from 10 s on. */
@@ -36,7 +36,7 @@ test.for([
     0,
   ],
   ['then it is played faster', 2_300, 12_000, undefined, 'stretched', 1.15, 10_000, 12_000, 0, 0],
-  ['never above 1.2; the last syllable may run over', 2_640, 12_000, undefined, 'stretched', 1.2, 10_000, 12_200, 0, 0],
+  ['never above 1.2; the last syllable may run over', 2_460, 12_000, undefined, 'stretched', 1.2, 10_000, 12_050, 0, 0],
   ['what does not fit is cut at a word', 4_000, 12_000, undefined, 'trimmed', 1.2, 10_000, 12_083.333, 0, 3],
   ['after a dub that still speaks it starts later', 1_500, 12_000, 10_400, 'natural', 1, 10_400, 11_900, 0, 0],
   ['and pays back by speed', 1_900, 12_000, 10_400, 'stretched', 1.1875, 10_400, 12_000, 0, 0],
@@ -46,9 +46,9 @@ test.for([
   ([, length, quiet, busy, rung, speed, start, end, borrowed, trimmed]) => {
     const decided = plan(line, voice(length), around(quiet, busy))!;
     expect(decided.fit.rung).toBe(rung);
-    expect(decided.speed).toBeCloseTo(speed, 6);
+    expect(decided.fit.speed).toBeCloseTo(speed, 6);
     expect(decided.start / 1_000).toBe(start);
-    expect((decided.start + decided.keep / decided.speed) / 1_000).toBeCloseTo(end, 2);
+    expect(endOfPart(decided.parts[0]!) / 1_000).toBeCloseTo(end, 2);
     expect(decided.fit).toMatchObject({ slot: 2_000_000, natural: length * 1_000, trimmedWords: trimmed });
     expect(decided.fit.borrowed / 1_000).toBeCloseTo(borrowed, 2);
     expect(decided.fit.shifted / 1_000).toBe(start - 10_000);
@@ -67,7 +67,7 @@ test.for([
 test('without marks, words count as equally long', () => {
   const decided = plan(line, voice(4_000, 8, false), around(12_000))!;
   expect(decided.fit).toMatchObject({ rung: 'trimmed', trimmedWords: 3 });
-  expect(decided.keep).toBe(ms(2_500));
+  expect(decided.parts).toEqual([{ from: 0, to: ms(2_500), at: line.start, speed: 1.2 }]);
 });
 
 test('a line asks for as much of the pause as it lacks', () => {
@@ -96,7 +96,8 @@ const lines = (count: number) =>
         { weight: 3, arbitrary: fc.constant(0) },
         { weight: 2, arbitrary: fc.integer({ min: -200, max: 3_000 }) },
       ),
-      slot: fc.integer({ min: 150, max: 6_000 }),
+      // As long as the longest overlap at least, so that no line ends before the one before it.
+      slot: fc.integer({ min: 200, max: 6_000 }),
       ratio: fc.double({ min: 0.2, max: 2.5, noNaN: true }),
       words: fc.integer({ min: 1, max: 16 }),
       marked: fc.boolean(),
@@ -127,8 +128,9 @@ test('over any thousand lines every bound holds and lateness does not add up', (
         const natural = voice(Math.max(50, slot * ratio), words, marked);
         const decided = plan(interval, natural, { quietUntil, busyUntil: floor.busyUntil(interval) });
         if (!decided) return;
-        const { start, speed, keep, fit } = decided;
-        const end = at(start + Math.round(keep / speed));
+        const { start, parts, fit } = decided;
+        const { speed } = fit;
+        const end = endOfPart(parts.at(-1)!);
         expect(speed).toBeGreaterThanOrEqual(0.9);
         expect(speed).toBeLessThanOrEqual(1.2);
         expect(start).toBeGreaterThanOrEqual(interval.start);
@@ -139,7 +141,7 @@ test('over any thousand lines every bound holds and lateness does not add up', (
         expect(end - interval.end).toBeLessThanOrEqual(FITTING.borrow + FITTING.overrun + 2);
         expect(fit.trimmedWords).toBeLessThan(words);
         expect(fit.trimmedWords > 0).toBe(fit.rung === 'trimmed');
-        if (fit.rung !== 'trimmed') expect(keep).toBe(natural.length);
+        if (fit.rung !== 'trimmed') expect(parts.at(-1)!.to).toBe(natural.length);
         for (const other of heard.slice(-10)) {
           if (other.speaker === speaker) expect(start).toBeGreaterThanOrEqual(other.end);
           else if (!(other.from < interval.end && interval.start < other.to))
@@ -152,7 +154,7 @@ test('over any thousand lines every bound holds and lateness does not add up', (
       // Sources overlap by 200 ms at most, so nobody is later than that and one overrun.
       expect(longest).toBeLessThanOrEqual(200_000 + FITTING.overrun + 2);
     }),
-    { numRuns: 4 },
+    { numRuns: 10, endOnFailure: true },
   );
 });
 
@@ -165,7 +167,7 @@ test('after a thousand lines that are all too long, the next that fits is as ear
     const interval = { start: at(n * 2_000_000), end: at((n + 1) * 2_000_000), speaker: 'a' as SpeakerId };
     const natural = voice(fits ? 1_200 : 3_000);
     const decided = plan(interval, natural, { quietUntil: interval.end, busyUntil: floor.busyUntil(interval) })!;
-    const end = at(decided.start + Math.round(decided.keep / decided.speed));
+    const end = endOfPart(decided.parts[0]!);
     floor.take(interval, { start: decided.start, end });
     if (n % 100 === 0) shifts.push(decided.fit.shifted);
   }
