@@ -25,9 +25,10 @@ const lineOf = ({ id, speaker, start, end }: Utterance, text: string): Line => (
   end,
   text,
 });
+type Brief = (said: Utterance) => string | undefined | Fault;
 /** Says what it is told; when it is asked for less, `brief` says what it does. */
 const translator = (
-  brief: (said: Utterance) => string | undefined | Fault = ({ text }) => text.slice(0, 4),
+  brief: Brief = ({ text }) => text.slice(0, 4),
   takes: (said: Utterance) => Span = () => ms(0),
 ): Stage<'translator'> => ({
   kind: 'translator',
@@ -93,17 +94,18 @@ test('the last line of a programme is asked for as well', async () => {
 });
 
 describe('the first line goes on', () => {
-  test.for([
-    ['when the second is no shorter', () => 'a much, much longer line', 'a too long'],
-    ['when there is none', () => undefined, 'a too long'],
-    ['when it is refused', () => new Fault('translator', 'rejected', 'no'), 'a too long'],
-    ['when the translator stumbles', () => new Fault('translator', 'unavailable', 'away'), 'a too long'],
-  ] as const)('%s, and nothing else is lost', async ([, brief, heard]) => {
+  const cases: [string, Brief][] = [
+    ['when the second is no shorter', () => 'a much, much longer line'],
+    ['when there is none', () => undefined],
+    ['when it is refused', () => new Fault('translator', 'rejected', 'no')],
+    ['when the translator stumbles', () => new Fault('translator', 'unavailable', 'away')],
+  ];
+  test.for(cases)('%s, and nothing else is lost', async ([, brief]) => {
     const { out, say, box, done, failures } = work(translator(brief));
     await say('a too long', 'b', 'c');
     box.end();
     await done;
-    expect(out).toEqual([heard, 'b', 'c']);
+    expect(out).toEqual(['a too long', 'b', 'c']);
     expect(failures).toEqual([]);
   });
 
@@ -136,7 +138,7 @@ describe('the first line goes on', () => {
 test('a fault of a first line is the stage’s own', async () => {
   const stage: Stage<'translator'> = {
     ...translator(),
-    async *run(input) {
+    async *run(input): AsyncGenerator<Line> {
       for await (const said of input) throw new Fault('translator', 'unavailable', `away at ${said.text}`);
       yield* [];
     },
