@@ -28,7 +28,7 @@ const STEADY_SPAN = 30;
 /** Steady sound from this loudness on is programme all the same (music, a tone), LUFS. */
 const NOISE_BELOW = -40;
 /** A cough is no programme: each hop of it allows so much gain upwards, dB. */
-const EVIDENCE = 1;
+const EVIDENCE = 1.25;
 /** Sound so far below the programme is a pause, LU (the relative gate of BS.1770-4). */
 const PAUSE = -10;
 

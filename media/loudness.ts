@@ -1,5 +1,6 @@
 import { GatedLoudness, lufs } from './gated-loudness.ts';
 import { KWeighting } from './k-weighting.ts';
+import { resample } from './resample.ts';
 import type { SampleRate } from './time.ts';
 
 /** Measuring blocks overlap and begin this often: samples in 100 ms (BS.1770-4: blocks of 400 ms overlap by 75 %). */
@@ -119,6 +120,8 @@ const STEPS_PER_SECOND = 40;
 const SYLLABLE = 8;
 /** Speech quieter than this cannot be told from a room's noise, LUFS. */
 const SPEECH_FLOOR = -60;
+/** Speech is measured in the band that recognisers hear, so that a clip at 48 kHz compares with an original at 16 kHz. */
+const SPEECH_RATE = 16_000;
 /** Blocks further below the mean are pauses, LU (as in BS.1770-4, but with syllables for blocks). */
 const PAUSE = -10;
 
@@ -126,9 +129,14 @@ const PAUSE = -10;
  * Loudness of the speech in a short piece, LUFS as from two loudspeakers; nothing where there is only silence.
  *
  * Pauses do not count, so that a line has the same loudness however its words are spread. For pieces of 0.3 … 10 s; a
- * shorter one is measured as a whole. The same speech at another rate differs by what the lower rate cannot carry.
+ * shorter one is measured as a whole. What lies above 8 kHz does not count, so that the same speech has the same loudness
+ * at every rate from 16 kHz on.
  */
 export function speechLoudness(pcm: Float32Array, rate: SampleRate): number | undefined {
+  const low = rate <= SPEECH_RATE;
+  return loudnessOfSpeech(low ? pcm : resample(pcm, rate, SPEECH_RATE), low ? rate : SPEECH_RATE);
+}
+function loudnessOfSpeech(pcm: Float32Array, rate: SampleRate): number | undefined {
   const filter = new KWeighting(rate);
   const count = Math.floor((pcm.length * STEPS_PER_SECOND) / rate);
   const edge = (n: number) => Math.round((n * rate) / STEPS_PER_SECOND);
