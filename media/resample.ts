@@ -1,3 +1,4 @@
+import { kaiser, sinc } from './kaiser.ts';
 import { type Span, samples, type SampleRate } from './time.ts';
 
 /** Zero crossings of the sinc on each side, at the lower of the two rates: 2 ms of audio at 16 kHz. */
@@ -128,7 +129,7 @@ function design(from: number, to: number): Bank {
   for (let phase = 0; phase < up; phase += 1) {
     const filter = Float64Array.from({ length: 2 * half }, (_, i) => {
       const distance = i - half + 1 - phase / up;
-      return sinc(distance * cutoff) * kaiser(distance / half);
+      return sinc(distance * cutoff) * kaiser(distance / half, BETA);
     });
     const sum = filter.reduce((total, tap) => total + tap, 0);
     taps.set(
@@ -140,12 +141,3 @@ function design(from: number, to: number): Bank {
 }
 
 const commonDivisor = (a: number, b: number): number => (b === 0 ? a : commonDivisor(b, a % b));
-const sinc = (x: number) => (x === 0 ? 1 : Math.sin(Math.PI * x) / (Math.PI * x));
-const kaiser = (x: number) => (Math.abs(x) >= 1 ? 0 : bessel(BETA * Math.sqrt(1 - x * x)) / bessel(BETA));
-/** Modified Bessel function of the first kind, order 0, by its power series. */
-const bessel = (x: number) => {
-  let term = 1;
-  let sum = 1;
-  for (let k = 1; term > sum * 1e-12; k += 1) sum += term *= (x / (2 * k)) ** 2;
-  return sum;
-};
