@@ -99,11 +99,11 @@ export class Playhead {
   /**
    * Decides how the lag changes from `now` on. `now` never runs backwards.
    *
-   * @param until the end of the pause that is being played; what is played now, or less, when none is
+   * @param until the end of the pause that is being played; `undefined` when none is
    * @param slowly whether to go on, unnoticed, where there is no pause
    * @returns by how much the lag has changed since the last turn
    */
-  turn(now: ClockTime, until: MediaTime, slowly: boolean): number {
+  turn(now: ClockTime, until: MediaTime | undefined, slowly: boolean): number {
     const before = this.lag;
     if (this.#span > 0) {
       const media = this.#at(now);
@@ -122,10 +122,11 @@ export class Playhead {
       [this.#clock, this.#media, this.#span] = [now, now - this.#goal, 0];
       return changed;
     }
-    const rate = until > position ? SLEW : slowly ? UNNOTICED : 0;
+    const left = until === undefined ? 0 : until - position;
+    const rate = left > 0 ? SLEW : slowly ? UNNOTICED : 0;
     [this.#clock, this.#media] = [now, position];
     this.#slope = Math.sign(error) * rate;
-    const longest = rate === SLEW ? (until - position) / (1 - this.#slope) : STRETCH;
+    const longest = rate === SLEW ? left / (1 - this.#slope) : STRETCH;
     this.#span = rate === 0 ? 0 : Math.min(STRETCH, longest, Math.abs(error) / rate);
     return changed;
   }

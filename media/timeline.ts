@@ -303,7 +303,8 @@ export class Timeline {
     const due = Math.sign(this.#drifted) === Math.sign(this.#playhead.aimed - this.#playhead.lag);
     this.#hurrying = due && Math.abs(this.#drifted) > (this.#hurrying ? BEARABLE : UNBEARABLE);
     const slowly = this.#hurrying && between(this.#paused, now) > PATIENCE;
-    const changed = this.#playhead.turn(now, timeOf(until, rate), slowly);
+    const pause = until > from ? timeOf(until, rate) : undefined;
+    const changed = this.#playhead.turn(now, pause, slowly);
     const drifted = this.#drifted;
     if (drifted > 0) this.#drifted = Math.max(0, drifted - Math.max(0, changed));
     else this.#drifted = Math.min(0, drifted - Math.min(0, changed));
