@@ -5,6 +5,7 @@ import { Subject } from 'rxjs';
 import { type AudioChunk, endOf } from '../media/audio.ts';
 import { MonotonicClock } from '../media/clock.ts';
 import { openFile } from '../media/file.ts';
+import { levelOf } from '../media/mix.ts';
 import { checkOutput, mux } from '../media/mux.ts';
 import { rubberband } from '../media/rubberband.ts';
 import type { Scope } from '../media/scope.ts';
@@ -76,7 +77,7 @@ export async function dubFile(
     delay: BEHIND,
     rate: RATE,
     anchor: { media: at(0), clock: 0 as ClockTime },
-    ducking: { underDub: spec.underDub },
+    mix: { under: levelOf(spec.underDub) },
   });
   const dubbing = dub(audio$, shared, {
     from: spec.from as Language,
@@ -109,7 +110,7 @@ export async function dubFile(
   /** Writes what lies more than `BEHIND` before `t`. The programme's time is its own clock. */
   const write = async (t: MediaTime) => {
     const played = timeline.take(t as number as ClockTime);
-    for (const track of tracks) await track.file.write(played.dubs.get(track.name) ?? played.pcm);
+    for (const track of tracks) await track.file.write(played.dubs.get(track.name)?.left ?? played.pcm);
   };
 
   const began = performance.now();

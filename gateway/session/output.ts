@@ -159,7 +159,7 @@ export class Output {
 
   #play(played: Played): void {
     for (const { track, rtp, encoder } of this.#audio.values()) {
-      const pcm = (track.id !== 'original' && played.dubs.get(track.language ?? '')) || played.pcm;
+      const pcm = (track.id !== 'original' && played.dubs.get(track.language ?? '')?.left) || played.pcm;
       this.#send(rtp.packet(encoder.encode(pcm), played.start, false));
     }
   }

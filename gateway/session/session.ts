@@ -1,6 +1,7 @@
 import { Subject } from 'rxjs';
 import { type AudioChunk, endOf } from '../../media/audio.ts';
 import { type Anchor, type Clock, clockAt, pace } from '../../media/clock.ts';
+import { levelOf } from '../../media/mix.ts';
 import { rubberband } from '../../media/rubberband.ts';
 import type { Scope } from '../../media/scope.ts';
 import { type MediaTime, type Span, between, later, ms, seconds, toMs } from '../../media/time.ts';
@@ -206,7 +207,7 @@ export class Session implements Sink {
       delay,
       rate: 48_000,
       anchor,
-      ducking: { underDub: spec.underDub },
+      mix: { under: levelOf(spec.underDub) },
       keep: (delay + AHEAD) as Span,
       ...(resume && { now: this.#clock.now() }),
     }));

@@ -9,6 +9,7 @@ import type { LineRecord } from '../../gateway/session/ipc.ts';
 import { OPUS_FRAME, OpusDecoder, OpusEncoder } from '../../media/opus.ts';
 import { resample } from '../../media/resample.ts';
 import { type ClockTime, type MediaTime, at, later, ms, samples, seconds } from '../../media/time.ts';
+import { levelOf } from '../../media/mix.ts';
 import { Timeline } from '../../media/timeline.ts';
 import { decode, flite } from '../fakes/recordings.ts';
 
@@ -53,13 +54,13 @@ function dubbed(original: Float32Array, clips: readonly { start: MediaTime; pcm:
     delay: seconds(0),
     rate: 48_000,
     anchor: { media: at(0), clock: 0 as ClockTime },
-    ducking: { underDub: UNDER },
+    mix: { under: levelOf(UNDER) },
     keep: seconds(60),
   });
   for (const { start, pcm } of clips)
     expect(timeline.dub('es').place({ start, end: later(start, samples(pcm.length, 48_000)), pcm })).toBe(true);
   timeline.pushOriginal({ start: at(0), rate: 48_000, pcm: original });
-  return timeline.take(samples(original.length, 48_000) as number as ClockTime).dubs.get('es')!;
+  return timeline.take(samples(original.length, 48_000) as number as ClockTime).dubs.get('es')!.left;
 }
 
 describe.skipIf(lacking)(`listening to what was received (needs ${lacking ?? 'flite and espeak-ng'})`, () => {

@@ -64,7 +64,7 @@ export class House {
       delay: seconds(4),
       rate: 48_000,
       anchor: { media: at(0), clock: this.clock.now() },
-      ducking: { underDub: 0 },
+      mix: { under: -Infinity },
     });
     this.dubbing = dub(this.audio$, shared, {
       from: en,
@@ -106,7 +106,7 @@ export class House {
       const played = this.timeline.take(this.clock.now());
       if (played.pcm.length === 0) continue;
       this.original.push(...levels(played.pcm));
-      for (const [language, pcm] of played.dubs) (this.heard[language] ??= []).push(...levels(pcm));
+      for (const [language, { left }] of played.dubs) (this.heard[language] ??= []).push(...levels(left));
     }
   }
   /** Levels heard in the middle of each line, and nothing but one level in each. */

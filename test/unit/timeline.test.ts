@@ -1,20 +1,22 @@
 import fc from 'fast-check';
 import { describe, expect, test } from 'vitest';
 import { ManualClock } from '../../media/clock.ts';
-import { rise, softLimit } from '../../media/duck.ts';
+import { levelOf, rise, softLimit } from '../../media/mix.ts';
 import { type Played, Timeline, type TimelineOptions } from '../../media/timeline.ts';
 import { type ClockTime, at, ms, seconds } from '../../media/time.ts';
 
 // 8 kHz: eight samples a millisecond, 160 a frame.
 const RATE = 8_000;
 const PER_MS = 8;
+/** Samples that the edge of a hole and a cross-fade take: 5 ms. */
+const EDGE = 40;
 const now = (millis: number) => (millis * 1_000) as ClockTime;
 const anchor = { media: at(0), clock: now(0) };
 /** Fades of 2 ms, ducking in 4 ms, back in 6 ms: short enough to read. */
-const ducking = { underDub: 0.25, fade: ms(2), attack: ms(4), release: ms(6) };
+const mix = { under: levelOf(0.25), fade: ms(2), attack: ms(4), release: ms(6), hold: ms(0) };
 
 const timelineOf = (options: Partial<TimelineOptions> = {}) =>
-  new Timeline({ delay: ms(4_000), rate: RATE, anchor, ducking, ...options });
+  new Timeline({ delay: ms(4_000), rate: RATE, anchor, mix, ...options });
 /** Original whose every sample says its own index, in 1/4096ths so that nothing rounds. */
 const ramp = (fromMs: number, untilMs: number) =>
   ({
@@ -48,14 +50,18 @@ describe('the original', () => {
     expect(timeline.missing).toBe(0);
   });
 
-  test('what never came is silence, and is counted', () => {
+  test('what never came is silence, faded out and in, and is counted', () => {
     const timeline = timelineOf();
     timeline.pushOriginal(ramp(0, 100));
     timeline.pushOriginal(ramp(150, 200));
     const { pcm } = timeline.take(now(4_200));
     expect(pcm).toHaveLength(1_600);
     expect(pcm.subarray(800, 1_200).every((x) => x === 0)).toBe(true);
-    expect([pcm[799], pcm[1_200]]).toEqual([named(799), named(1_200)]);
+    expect([pcm[760], pcm[1_239]]).toEqual([named(760), named(1_239)]);
+    for (const away of [1, 13, 39]) {
+      expect(pcm[800 - away]).toBeCloseTo(named(800 - away) * rise(away / EDGE), 6);
+      expect(pcm[1_199 + away]).toBeCloseTo(named(1_199 + away) * rise(away / EDGE), 6);
+    }
     expect(timeline.missing).toBe(400);
   });
 
@@ -74,8 +80,8 @@ describe('the original', () => {
     timeline.pushOriginal(ramp(5_050, 5_150));
     expect([timeline.late, timeline.early]).toEqual([50 * PER_MS, 50 * PER_MS]);
     const { pcm } = timeline.take(now(9_200));
-    expect([pcm[0], pcm[399], pcm[400]]).toEqual([named(800), named(1_199), 0]);
-    expect(sampleAt(pcm, 4_999)).toBe(named(5_099 * PER_MS));
+    expect([pcm[EDGE], pcm[400 - EDGE], pcm[400]]).toEqual([named(800 + EDGE), named(1_200 - EDGE), 0]);
+    expect(sampleAt(pcm, 4_980)).toBe(named(5_080 * PER_MS));
     expect(sampleAt(pcm, 5_000)).toBe(0);
   });
 
@@ -99,7 +105,7 @@ describe('a clip', () => {
     const timeline = programme();
     expect(timeline.dub('es').place(clip(500, 900))).toBe(true);
     const { pcm, dubs } = timeline.take(now(5_000));
-    const heard = dubs.get('es')!;
+    const heard = dubs.get('es')!.left;
     for (let i = 0; i < 8_000; i += 1) if (i < 496 * PER_MS || i >= 906 * PER_MS) expect(heard[i]).toBe(pcm[i]);
     for (const t of [502, 700, 897]) expect(sampleAt(heard, t)).toBeCloseTo(0.5 + 0.25 * sampleAt(pcm, t)!, 6);
     expect(sampleAt(heard, 498)).toBeCloseTo(sampleAt(pcm, 498)! * (1 - 0.75 * rise(0.5)), 6);
@@ -114,7 +120,7 @@ describe('a clip', () => {
     expect(es.place(clip(501, 900))).toBe(false);
     expect(es.late).toBe(1);
     const { pcm, dubs } = timeline.take(now(5_000));
-    expect(dubs.get('es')).toBe(pcm);
+    expect(dubs.get('es')?.left).toBe(pcm);
   });
 
   test('that comes at its deadline makes it, one frame later does not', () => {
@@ -135,7 +141,7 @@ describe('a clip', () => {
     timeline.pushOriginal({ start: at(0), rate: RATE, pcm: new Float32Array(8_000).fill(0.5) });
     timeline.take(now(4_497));
     expect(timeline.dub('es').place(clip(500, 900, 0))).toBe(true);
-    const heard = timeline.take(now(5_000)).dubs.get('es')!;
+    const heard = timeline.take(now(5_000)).dubs.get('es')!.left;
     const steps = heard.slice(1).map((x, i) => Math.abs(x - heard[i]!));
     expect(heard[0]).toBe(0.5);
     expect(Math.max(...steps)).toBeLessThan((0.375 * Math.PI) / 2 / 23);
@@ -149,7 +155,7 @@ describe('a clip', () => {
     es.place(clip(200, 400, 0.4));
     es.place(clip(500, 700, 0.9));
     es.place(clip(500, 700, 0.9));
-    const heard = timeline.take(now(4_800)).dubs.get('es')!;
+    const heard = timeline.take(now(4_800)).dubs.get('es')!.left;
     expect(sampleAt(heard, 150)).toBeCloseTo(0.3, 6);
     expect(sampleAt(heard, 250)).toBeCloseTo(0.7, 6);
     expect(sampleAt(heard, 350)).toBeCloseTo(0.4, 6);
@@ -162,13 +168,13 @@ describe('a clip', () => {
     timeline.dub('es').place(clip(100, 200));
     timeline.dub('fr');
     const first = timeline.take(now(4_300));
-    expect(first.dubs.get('fr')).toBe(first.pcm);
-    expect(first.dubs.get('es')).not.toBe(first.pcm);
+    expect(first.dubs.get('fr')?.left).toBe(first.pcm);
+    expect(first.dubs.get('es')?.left).not.toBe(first.pcm);
     timeline.endDub('es');
     timeline.dub('de').place(clip(400, 500));
     const second = timeline.take(now(4_600));
     expect([...second.dubs.keys()]).toEqual(['fr', 'de']);
-    expect(sampleAt(second.dubs.get('de'), 150)).toBeCloseTo(0.5 + 0.25 * named(450 * PER_MS), 6);
+    expect(sampleAt(second.dubs.get('de')?.left, 150)).toBeCloseTo(0.5 + 0.25 * named(450 * PER_MS), 6);
   });
 
   test('an empty clip and a thousand too many are refused', () => {
@@ -178,8 +184,8 @@ describe('a clip', () => {
     expect([es.size, es.refused]).toEqual([1_024, 76]);
   });
 
-  test('underDub outside 0 to 1 is our mistake, said at once', () => {
-    expect(() => timelineOf({ ducking: { underDub: 2 } }).dub('es')).toThrow('underDub must be within 0 and 1');
+  test('an original that is to be louder under a dub is our mistake, said at once', () => {
+    expect(() => timelineOf({ mix: { under: 1 } })).toThrow('under must be 0 dB at most, received 1');
   });
 });
 
@@ -206,8 +212,13 @@ describe('frames', () => {
     expect(timeline.frames(now(4_160))).toHaveLength(8);
     const after = timeline.frames(now(6_160));
     expect(after.map((frame) => frame.start)).toEqual(Array.from({ length: 50 }, (_, i) => (59 + i) * 20_000));
-    expect(after[0]?.pcm[0]).toBe(named(59 * 160));
+    expect(after[0]?.pcm[EDGE]).toBe(named(59 * 160 + EDGE));
     expect(timeline.skipped).toBe(50);
+    // What would have come was frame 9; it goes on for a moment.
+    for (const i of [0, 17, EDGE - 1]) {
+      const level = rise((i + 1) / (EDGE + 1));
+      expect(after[0]?.pcm[i]).toBeCloseTo(named(9 * 160 + i) * (1 - level) + named(59 * 160 + i) * level, 6);
+    }
   });
 
   test('a clip begun in a skipped stretch sounds on where it would have been', () => {
@@ -215,7 +226,7 @@ describe('frames', () => {
     timeline.dub('es').place(clip(500, 3_000));
     timeline.frames(now(4_000));
     const [frame] = timeline.frames(now(6_000));
-    expect(frame?.dubs.get('es')?.[0]).toBeCloseTo(0.5 + 0.25 * frame!.pcm[0]!, 6);
+    expect(frame?.dubs.get('es')?.left[EDGE]).toBeCloseTo(0.5 + 0.25 * frame!.pcm[EDGE]!, 6);
   });
 
   test('a process that takes over goes on where the play-head is, on the same grid', () => {
@@ -234,7 +245,7 @@ test('hours of programme are held in bounded memory, without a gap and without d
     delay: seconds(5),
     rate: RATE,
     anchor: { media: at(0), clock: clock.now() },
-    ducking,
+    mix,
   });
   const hours = 3;
   const frame = ramp(0, 20);
@@ -288,7 +299,10 @@ test('whatever comes in whatever order, every sample is played once, and equals 
     fc.property(fc.array(step, { maxLength: 60, size: 'max' }), fc.constantFrom('take', 'frames'), (steps, reader) => {
       const timeline = timelineOf({ keep: ms(700) });
       const ground = new Float32Array(40_000);
+      const there = new Uint8Array(40_000);
       const touched = new Uint8Array(40_000);
+      /** Near what was missing when its time came, or shortly before. */
+      const faded = new Uint8Array(40_000);
       const es = timeline.dub('es');
       let clock = 4_000;
       let played = 0;
@@ -302,7 +316,9 @@ test('whatever comes in whatever order, every sample is played once, and equals 
             pcm: new Float32Array(it.length).fill(level),
           });
           for (let i = it.from; i < it.from + it.length; i += 1) {
-            if (i >= played && i < played + 700 * PER_MS) ground[i] = level;
+            if (i < played || i >= played + 700 * PER_MS) continue;
+            ground[i] = level;
+            there[i] = 1;
           }
         } else if (it.do === 'place') {
           const pcm = new Float32Array(it.length).fill(0.1);
@@ -313,10 +329,14 @@ test('whatever comes in whatever order, every sample is played once, and equals 
           clock += it.after;
           for (const heard of reader === 'take' ? [timeline.take(now(clock))] : timeline.frames(now(clock))) {
             expect(heard.start).toBe(time(played));
-            const dub = heard.dubs.get('es')!;
+            const dub = heard.dubs.get('es')!.left;
+            for (let i = played; i < played + heard.pcm.length + EDGE; i += 1) {
+              if (heard.pcm.length > 0 && !there[i]) faded.fill(1, Math.max(0, i - EDGE + 1), i + EDGE);
+            }
             expect(dub).toHaveLength(heard.pcm.length);
             for (let i = 0; i < heard.pcm.length; i += 1) {
-              if (heard.pcm[i] !== ground[played + i]) expect(heard.pcm[i]).toBe(ground[played + i]);
+              const [sample, whole] = [heard.pcm[i]!, ground[played + i]!];
+              if (faded[played + i] ? sample < 0 || sample > whole : sample !== whole) expect(sample).toBe(whole);
               if (!touched[played + i] && dub[i] !== heard.pcm[i]) expect(dub[i]).toBe(heard.pcm[i]);
             }
             played += heard.pcm.length;
@@ -334,7 +354,7 @@ test('how the programme is cut into takes changes nothing in it', () => {
   const hear = (cuts: readonly number[]) => {
     const timeline = programme();
     for (const it of clips) timeline.dub('es').place(it);
-    return [...cuts, 1_000].flatMap((t) => [...timeline.take(now(4_000 + t)).dubs.get('es')!]);
+    return [...cuts, 1_000].flatMap((t) => [...timeline.take(now(4_000 + t)).dubs.get('es')!.left]);
   };
   const whole = hear([]);
   fc.assert(
