@@ -4,7 +4,7 @@ import { HttpClient, serverSettings } from '../service/http.ts';
 import { needsVariable } from '../service/keys.ts';
 import { excerpt, wavOf } from './reference-audio.ts';
 import { SAMPLES, languagesSetting, piecesOf, remoteSynthesizer, tags } from './remote-speech.ts';
-import { referenceFor, stockVoices } from './stock-voices.ts';
+import { castable, referenceFor, stockVoices } from './stock-voices.ts';
 
 const URL_FROM = 'LIVEDUB_COSYVOICE_URL';
 const LANGUAGES = ['zh', 'en', 'ja', 'ko', 'yue'];
@@ -44,7 +44,7 @@ export const cosyvoice = defineEngine({
   load: async (config, scope) => {
     const { instruction, rate, languages } = config;
     const client = new HttpClient({ stage: 'synthesizer', engine: 'cosyvoice', settings: config });
-    const stock = stockVoices(config.voices);
+    const stock = castable(stockVoices(config.voices));
     return remoteSynthesizer(
       {
         engine: 'cosyvoice',

@@ -1,10 +1,11 @@
 import { z } from 'zod';
 import { type SampleRate, seconds } from '../../media/time.ts';
-import type { Language, Line, SpeechMark } from '../../pipeline/domain.ts';
+import type { Language, Line, Register, SpeechMark } from '../../pipeline/domain.ts';
 import type { StageScope } from '../../pipeline/stage.ts';
 import { ClonedVoices } from './cloned-voices.ts';
 import { defineEngine } from '../engine.ts';
-import { placeOf } from './espeak-voices.ts';
+import { byName, voiceOf } from './cast-voices.ts';
+import { NATURAL, bounded, energyOf, rateOf } from './delivery.ts';
 import { HttpClient, serverSettings } from '../service/http.ts';
 import { converse } from '../service/http-socket.ts';
 import { type Service, needsVariable } from '../service/keys.ts';
@@ -26,17 +27,21 @@ const MODELS: Readonly<Record<string, readonly string[]>> = {
   eleven_turbo_v2: ['en'],
 };
 
-/** Default voices, men and women in turn: George, Sarah, Roger, Aria, Charlie, Laura, Daniel, Alice. */
-const VOICES = [
-  'JBFqnCBsd6RMkjVDRZzb',
-  'EXAVITQu4vr4xnSDxMaL',
-  'CwhRBWXzGAHq8TQ4Fs17',
-  '9BWtsMINqrJLrRacOk9x',
-  'IKne3meq5aSn9XLyUdCD',
-  'FGY2WhTYpPnrIDTdsKH5',
-  'onwK4e9ZLuTAKqWW03F9',
-  'Xb7hH8MSUJpSbSDYk0k2',
-];
+/** Default voices: George, Sarah, Roger, Aria, Charlie, Laura, Daniel, Alice. */
+const REGISTERS: Readonly<Record<string, Register>> = {
+  JBFqnCBsd6RMkjVDRZzb: 'male',
+  EXAVITQu4vr4xnSDxMaL: 'female',
+  CwhRBWXzGAHq8TQ4Fs17: 'male',
+  '9BWtsMINqrJLrRacOk9x': 'female',
+  IKne3meq5aSn9XLyUdCD: 'male',
+  FGY2WhTYpPnrIDTdsKH5: 'female',
+  onwK4e9ZLuTAKqWW03F9: 'male',
+  Xb7hH8MSUJpSbSDYk0k2: 'female',
+};
+const VOICES = Object.keys(REGISTERS);
+/** The service's own stability and style, from which energy departs by so much for each decibel. */
+const USUAL = { stability: 0.5, style: 0 };
+const LIVELIER = { stability: 0.03, style: 0.04 };
 /** One to two minutes are advised for an instant clone; more does not help. */
 const LONGEST_PROMPT = 60;
 
@@ -92,11 +97,14 @@ async function* piecesOf(parts: AsyncIterable<Part>, rate: SampleRate): AsyncGen
  * ElevenLabs by its API: speech with the time of each character as it is made, over HTTP
  * (`POST /v1/text-to-speech/{voice_id}/stream/with-timestamps`) or a WebSocket (`…/stream-input`).
  *
+ * `speed` may be 0.7 … 1.2, `stability` and `style` 0 … 1, where style costs time.
+ *
  * With `clone`, speakers' voices are uploaded (`POST /v1/voices/add`), each once, and deleted with the session.
  *
  * @see https://elevenlabs.io/docs/api-reference/text-to-speech/stream-with-timestamps
  * @see https://elevenlabs.io/docs/api-reference/text-to-speech/v-1-text-to-speech-voice-id-stream-input
  * @see https://elevenlabs.io/docs/api-reference/voices/ivc/create
+ * @see https://elevenlabs.io/docs/eleven-agents/customization/voice/speed-control
  * @see https://github.com/elevenlabs/elevenlabs-python/blob/54e58995d57669c7807be998f755519dbb05211a/src/elevenlabs the names of every field
  */
 export const elevenlabs = defineEngine({
@@ -113,7 +121,7 @@ export const elevenlabs = defineEngine({
       .array(z.string().regex(/^[A-Za-z0-9]{8,40}$/))
       .min(1)
       .default(VOICES)
-      .describe('Ids of voices to give to speakers in turn.'),
+      .describe('Ids of voices to speak with; those we do not know count as men and women in turn.'),
     clone: z
       .boolean()
       .default(false)
@@ -166,14 +174,26 @@ export const elevenlabs = defineEngine({
       ...(stability !== undefined && { stability }),
       ...(similarity !== undefined && { similarity_boost: similarity }),
     };
-    const manner = Object.keys(settings).length > 0 && { voice_settings: settings };
+    const ensemble = byName(config.voices, REGISTERS);
+    /** Livelier and in more style with energy, steadier without; quicker or slower where the line asks for it. */
+    const manner = (line: Line) => {
+      const energy = energyOf(line);
+      const { stability: usual = USUAL.stability } = config;
+      const mood = {
+        ...settings,
+        ...(energy !== 0 && { stability: bounded(usual - LIVELIER.stability * energy, 0, 1) }),
+        ...(energy > 0 && { style: USUAL.style + LIVELIER.style * energy }),
+        ...(rateOf(line) !== 1 && { speed: rateOf(line) }),
+      };
+      return Object.keys(mood).length > 0 && { voice_settings: mood };
+    };
     const output_format = `pcm_${rate}`;
     /** Multilingual v2 takes no language, and the older ones know one. */
     const told = (language: Language) => /v2_5$/.test(model) && { language_code: language.split('-')[0] ?? language };
 
     async function* overHttp(line: Line, voice: string, run: StageScope): AsyncGenerator<Part, void, void> {
       const path = `/v1/text-to-speech/${voice}/stream/with-timestamps`;
-      const json = { text: line.text, model_id: model, ...told(line.language), ...manner };
+      const json = { text: line.text, model_id: model, ...told(line.language), ...manner(line) };
       const accept =
         /^(|application\/json|application\/x-ndjson|text\/event-stream|application\/octet-stream|audio\/.*)$/;
       for await (const text of client.lines({ path, query: { output_format }, json, accept, said: line.text }, run)) {
@@ -188,7 +208,7 @@ export const elevenlabs = defineEngine({
       const query = { model_id: model, output_format, ...told(line.language) };
       const messages = [
         // All of the line is there, so that nothing is gained by waiting for more of it.
-        { text: ' ', generation_config: { chunk_length_schedule: [50] }, ...manner },
+        { text: ' ', generation_config: { chunk_length_schedule: [50] }, ...manner(line) },
         { text: `${line.text} ` },
         { text: '' },
       ];
@@ -205,7 +225,7 @@ export const elevenlabs = defineEngine({
     }
     async function* say(line: Line, run: StageScope) {
       const { reference } = line;
-      const stock = config.voices[placeOf(line.speaker, config.voices.length)] ?? VOICES[0]!;
+      const stock = voiceOf(line, ensemble);
       const voice = clone && reference ? await own.of(reference, run) : stock;
       yield* piecesOf((transport === 'http' ? overHttp : overSocket)(line, voice, run), rate);
     }
@@ -219,6 +239,7 @@ export const elevenlabs = defineEngine({
           clonesVoice: clone,
           marks: ['word'],
           voices: clone ? Infinity : config.voices.length,
+          rates: NATURAL,
         },
         longest: 5_000,
         say,

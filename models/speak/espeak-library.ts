@@ -36,12 +36,14 @@ export interface Saying {
   readonly rate: number;
   /** 0 … 100. */
   readonly pitch: number;
+  /** How much the pitch moves, 0 (not at all) … 100; 50 unless given. */
+  readonly range?: number;
 }
 
 /** Numbers from `speak_lib.h`, API revision 12. */
 const SYNCHRONOUS = 2;
 const INITIALIZE = 0x0001 /* phoneme events */ | 0x0002 /* in IPA */ | 0x8000; /* do not exit without data */
-const PARAMETER = { rate: 1, pitch: 3 } as const;
+const PARAMETER = { rate: 1, pitch: 3, range: 4 } as const;
 const EVENT = { end: 0, word: 1, phoneme: 7 } as const;
 const LITTLE_ENDIAN = true;
 const UTF8 = 1;
@@ -105,10 +107,11 @@ export class Espeak {
       koffi.pointer(koffi.proto('int', ['void *', 'int', 'void *'])),
     );
     setCallback(callback);
-    this.#say = (text, { voice, rate: speed, pitch }) => {
+    this.#say = (text, { voice, rate: speed, pitch, range = 50 }) => {
       if (setVoice(voice) !== 0) throw new RangeError(`eSpeak NG has no voice '${voice}'`);
       setParameter(PARAMETER.rate, Math.round(speed), 0);
       setParameter(PARAMETER.pitch, Math.round(pitch), 0);
+      setParameter(PARAMETER.range, Math.round(range), 0);
       return synth(text, Buffer.byteLength(text) + 1, 0, CHARACTER, 0, UTF8, null, null) as number;
     };
     this.#close = () => {

@@ -8,7 +8,7 @@ import { type Answer, HttpClient, serverSettings } from '../service/http.ts';
 import { needsVariable } from '../service/keys.ts';
 import { excerpt } from './reference-audio.ts';
 import { type Piece, languagesSetting, piecesOf, remoteSynthesizer, tags } from './remote-speech.ts';
-import { referenceFor, stockVoices } from './stock-voices.ts';
+import { castable, referenceFor, stockVoices } from './stock-voices.ts';
 
 const URL_FROM = 'LIVEDUB_F5_TTS_URL';
 const LANGUAGES = ['en', 'zh'];
@@ -115,7 +115,7 @@ export const f5tts = defineEngine({
   languages: tags(LANGUAGES),
   load: async (config, scope) => {
     const client = new HttpClient({ stage: 'synthesizer', engine: 'f5-tts', settings: config });
-    const stock = stockVoices(config.voices).filter(({ text }) => text !== '');
+    const stock = castable(stockVoices(config.voices).filter(({ text }) => text !== ''));
     const path = `/v2/models/${config.model}/infer`;
     async function* say(text: string, prompt: Pick<Reference, 'pcm' | 'text'>, run: StageScope) {
       const { body, length } = question(text, prompt);

@@ -9,7 +9,7 @@ import { HttpClient, serverSettings } from '../service/http.ts';
 import { needsVariable } from '../service/keys.ts';
 import { excerpt, wavOf } from './reference-audio.ts';
 import { SAMPLES, languagesSetting, piecesOf, remoteSynthesizer, tags } from './remote-speech.ts';
-import { referenceFor, stockVoices } from './stock-voices.ts';
+import { castable, referenceFor, stockVoices } from './stock-voices.ts';
 
 const URL_FROM = 'LIVEDUB_FISH_SPEECH_URL';
 /** S2 Pro names some eighty; these are those of OpenAudio S1, which any later one has too. */
@@ -47,7 +47,7 @@ export const fishSpeech = defineEngine({
   languages: tags(LANGUAGES),
   load: async (config, scope) => {
     const client = new HttpClient({ stage: 'synthesizer', engine: 'fish-speech', settings: config });
-    const stock = stockVoices(config.voices);
+    const stock = castable(stockVoices(config.voices));
     const json = { accept: 'application/json' };
     const voices = new ClonedVoices(
       {

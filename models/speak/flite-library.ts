@@ -38,6 +38,19 @@ export interface Utterance {
   readonly tokens: readonly Token[];
 }
 
+/** How to speak, against the voice's own manner. */
+export interface Manner {
+  /** How fast. */
+  readonly rate?: number;
+  /** How high, as a ratio of frequencies. `rms` does not heed it. */
+  readonly shift?: number;
+}
+interface Registered {
+  readonly name: FliteVoice;
+  readonly pointer: unknown;
+  readonly library: Library;
+}
+
 const turn = new Turnstile('flite');
 
 /** From a token to the end of the phoneme before its first word's first one. */
@@ -50,9 +63,9 @@ const BEFORE_TOKEN = 'daughter1.R:SylStructure.daughter1.daughter1.R:Segment.p.e
  * engine it works for.
  */
 export class Flite {
-  readonly #say: (text: string, voice: unknown) => Utterance;
+  readonly #say: (text: string, voice: Registered, manner: Required<Manner>) => Utterance;
   /** Each voice with its library, which is unloaded with the last reference to it. */
-  readonly #voices = new Map<FliteVoice, { readonly voice: unknown; readonly library: Library }>();
+  readonly #voices = new Map<FliteVoice, Registered>();
 
   constructor() {
     const file = FLITE_FILES.find((each) => existsSync(each));
@@ -69,6 +82,8 @@ export class Flite {
     const next = native.func('item_next', 'void *', ['void *']);
     const text = native.func('item_feat_string', 'str', ['void *', 'str']);
     const number = native.func('item_feat_float', 'float', ['void *', 'str']);
+    const own = native.func('feat_own_string', 'void *', ['void *', 'str']);
+    const setNumber = native.func('feat_set_float', 'void', ['void *', 'void *', 'float']);
     const numberAt = native.func('flite_ffeature_float', 'float', ['void *', 'str']);
     /** `cst_wave` of `cst_wave.h`. */
     const wave = koffi.struct({
@@ -78,6 +93,16 @@ export class Flite {
       num_channels: 'int',
       samples: 'void *',
     });
+    /** How `cst_voice` of `cst_voice.h` begins. */
+    const voiceHead = koffi.struct({ name: 'void *', features: 'void *' });
+    /** A features' list keeps the name that it is given, so the name must be the list's own. */
+    const names = new Map<string, unknown>();
+    const set = (voice: unknown, key: string, feature: string, value: number) => {
+      const { features } = koffi.decode(voice, voiceHead) as { readonly features: unknown };
+      const name = names.get(key) ?? (own(features, feature) as unknown);
+      names.set(key, name);
+      setNumber(features, name, value);
+    };
     interface Wave {
       readonly sample_rate: number;
       readonly num_samples: number;
@@ -89,8 +114,11 @@ export class Flite {
       if (present(utterance, name) === 0) return;
       for (let item = head(relation(utterance, name)) as unknown; item !== null; item = next(item)) yield item;
     };
-    this.#say = (words, voice) => {
-      const utterance = synthesize(words, voice) as unknown;
+    this.#say = (words, voice, { rate: speed, shift }) => {
+      const { name, pointer } = voice;
+      set(pointer, `${name} stretch`, 'duration_stretch', 1 / speed);
+      set(pointer, `${name} shift`, 'f0_shift', shift);
+      const utterance = synthesize(words, pointer) as unknown;
       if (utterance === null) throw new Error('flite could not read the text');
       try {
         const { sample_rate: rate, num_samples: count, samples } = koffi.decode(waveOf(utterance), wave) as Wave;
@@ -113,17 +141,18 @@ export class Flite {
   }
 
   /** Speaks a text without NULs, whole. */
-  say(text: string, voice: FliteVoice): Utterance {
-    return turn.take(() => this.#say(text, this.#voice(voice)));
+  say(text: string, voice: FliteVoice, { rate = 1, shift = 1 }: Manner = {}): Utterance {
+    return turn.take(() => this.#say(text, this.#voice(voice), { rate, shift }));
   }
 
-  #voice(name: FliteVoice): unknown {
+  #voice(name: FliteVoice): Registered {
     const known = this.#voices.get(name);
-    if (known) return known.voice;
+    if (known) return known;
     const files = filesOf(libraryOf(name)).filter((each) => existsSync(each));
     const native = library(files.length > 0 ? files : [libraryOf(name)], FLITE_PACKAGE, true);
-    const voice = native.func(`register_cmu_us_${name}`, 'void *', ['str'])(null) as unknown;
-    this.#voices.set(name, { voice, library: native });
+    const pointer = native.func(`register_cmu_us_${name}`, 'void *', ['str'])(null) as unknown;
+    const voice = { name, pointer, library: native };
+    this.#voices.set(name, voice);
     return voice;
   }
 }

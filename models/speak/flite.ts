@@ -4,12 +4,14 @@ import type { Language, SpeechMark } from '../../pipeline/domain.ts';
 import { Fault } from '../../pipeline/fault.ts';
 import { until } from '../../pipeline/until.ts';
 import { defineEngine, needsFile } from '../engine.ts';
-import { placeOf } from './espeak-voices.ts';
+import { type Ensemble, sizeOf, voiceOf } from './cast-voices.ts';
+import { NATURAL, rateOf, riseOf } from './delivery.ts';
 import {
   FLITE_FILES,
   FLITE_PACKAGE,
   FLITE_VOICES,
   Flite,
+  type FliteVoice,
   type Segment,
   type Utterance,
   installedFliteVoices,
@@ -105,6 +107,32 @@ export function trimmed({ pcm, rate, segments, tokens }: Utterance): Trimmed {
 
 const ENGLISH = 'en' as Language;
 
+/** A voice, and how much higher than its own it speaks, as a ratio. */
+export interface FliteTimbre {
+  readonly voice: FliteVoice;
+  readonly shift: number;
+}
+/**
+ * Median F0 in hertz: men 101, 126, 90; women 166 and 200. There is one recorded woman, so the second is the first one
+ * three semitones higher.
+ */
+const TIMBRES: Ensemble<FliteTimbre> = {
+  male: [
+    { voice: 'rms', shift: 1 },
+    { voice: 'awb', shift: 1 },
+    { voice: 'kal16', shift: 1 },
+  ],
+  female: [
+    { voice: 'slt', shift: 1 },
+    { voice: 'slt', shift: 1.2 },
+  ],
+};
+/** The timbres of those voices that may be used. */
+export function timbresOf(voices: readonly FliteVoice[]): Ensemble<FliteTimbre> {
+  const of = (timbres: readonly FliteTimbre[]) => timbres.filter(({ voice }) => voices.includes(voice));
+  return { male: of(TIMBRES.male), female: of(TIMBRES.female) };
+}
+
 export const flite = defineEngine({
   kind: 'synthesizer',
   id: 'flite',
@@ -114,7 +142,7 @@ export const flite = defineEngine({
       .array(z.enum(FLITE_VOICES))
       .min(1)
       .optional()
-      .describe('Voices to give to speakers in turn; all that are installed unless said.'),
+      .describe('Voices to speak with; all that are installed unless said.'),
   }),
   summary: 'Flite: English only; small recorded voices, clearer than eSpeak NG.',
   licence: 'MIT-Festival',
@@ -124,6 +152,7 @@ export const flite = defineEngine({
     const library = new Flite();
     const voices = config.voices ?? installedFliteVoices();
     if (voices.length === 0) throw new Fault('synthesizer', 'unavailable', `no flite voice: install ${FLITE_PACKAGE}`);
+    const timbres = timbresOf(voices);
     return {
       kind: 'synthesizer',
       engine: 'flite',
@@ -134,19 +163,21 @@ export const flite = defineEngine({
         streams: false,
         clonesVoice: false,
         marks: ['word', 'phoneme'],
-        voices: voices.length,
+        voices: sizeOf(timbres),
+        rates: NATURAL,
       },
       async *run(input, { signal }) {
         for await (const line of until(input, signal)) {
           if (!serves(ENGLISH, line.language)) {
             throw new Fault('synthesizer', 'rejected', `flite does not speak ${line.language}`);
           }
-          const voice = voices[placeOf(line.speaker, voices.length)] ?? 'slt';
+          const { voice, shift } = voiceOf(line, timbres);
+          const manner = { rate: rateOf(line), shift: shift * 2 ** (riseOf(line) / 12) };
           const text = line.text.replaceAll('\0', ' ');
-          const said = text.trim() === '' ? undefined : library.say(text, voice);
-          const rate = (said?.rate ?? 16_000) as SampleRate;
+          const said = text.trim() === '' ? undefined : library.say(text, voice, manner);
+          const hertz = (said?.rate ?? 16_000) as SampleRate;
           const { pcm, marks } = said ? trimmed(said) : { pcm: new Int16Array(), marks: [] };
-          yield { line, chunk: { start: at(0), rate, pcm: levelled(pcm, rate / 50) }, marks, last: true };
+          yield { line, chunk: { start: at(0), rate: hertz, pcm: levelled(pcm, hertz / 50) }, marks, last: true };
         }
       },
     };

@@ -7,7 +7,7 @@ import { HttpClient, serverSettings } from '../service/http.ts';
 import { needsVariable } from '../service/keys.ts';
 import { dataUrlOf, excerpt, wavOf } from './reference-audio.ts';
 import { SAMPLES, piecesOf, remoteSynthesizer, tags } from './remote-speech.ts';
-import { referenceFor, stockVoices } from './stock-voices.ts';
+import { castable, referenceFor, stockVoices } from './stock-voices.ts';
 
 const URL_FROM = 'LIVEDUB_INDEX_TTS_URL';
 const RATE = 22_050;
@@ -63,7 +63,7 @@ export const indexTts = defineEngine({
   load: async (config, scope) => {
     const { model, consent } = config;
     const client = new HttpClient({ stage: 'synthesizer', engine: 'index-tts2', settings: config });
-    const stock = stockVoices(config.voices);
+    const stock = castable(stockVoices(config.voices));
     const voices =
       consent === undefined
         ? undefined

@@ -1,7 +1,8 @@
 import { z } from 'zod';
 import type { Language, Line } from '../../pipeline/domain.ts';
 import { defineEngine } from '../engine.ts';
-import { placeOf } from './espeak-voices.ts';
+import { type Ensemble, inTurn, voiceOf } from './cast-voices.ts';
+import { NATURAL, rateOf } from './delivery.ts';
 import { serves } from '../languages.ts';
 import { type ModelPlace, wrongFile } from '../store/model-file.ts';
 import { needsSherpa, openVoice } from '../sherpa/sherpa.ts';
@@ -21,8 +22,12 @@ import { type ModelCard, needsModel } from '../store/weights.ts';
 const HOME = 'https://huggingface.co/csukuangfj/kokoro-multi-lang-v1_0';
 const FILES = ['model.onnx', 'voices.bin', 'tokens.txt'];
 
+const range = (first: number, count: number) => Array.from({ length: count }, (_, n) => first + n);
+
 /**
- * Who speaks what: the voices' numbers, and eSpeak NG's voice for the pronunciation. Specific languages come first.
+ * Who speaks what: the voices' numbers, and eSpeak NG's voice for the pronunciation. Specific languages come first. Men's
+ * and women's voices are told by the second letter of their names. Romance languages lend each other their few voices,
+ * their own first: French has one, a woman's.
  * Chinese and Japanese are not here: eSpeak NG's phonemes are not those the model learned of them.
  *
  * @see https://huggingface.co/hexgrad/Kokoro-82M/blob/main/VOICES.md
@@ -31,16 +36,15 @@ const FILES = ['model.onnx', 'voices.bin', 'tokens.txt'];
 const SPEAKERS: readonly {
   readonly language: string;
   readonly pronounced: string;
-  readonly first: number;
-  readonly count: number;
+  readonly voices: Ensemble<number>;
 }[] = [
-  { language: 'en-GB', pronounced: 'en-gb', first: 20, count: 8 },
-  { language: 'en', pronounced: 'en-us', first: 0, count: 20 },
-  { language: 'es', pronounced: 'es', first: 28, count: 2 },
-  { language: 'fr', pronounced: 'fr', first: 30, count: 1 },
-  { language: 'hi', pronounced: 'hi', first: 31, count: 4 },
-  { language: 'it', pronounced: 'it', first: 35, count: 2 },
-  { language: 'pt', pronounced: 'pt-br', first: 42, count: 3 },
+  { language: 'en-GB', pronounced: 'en-gb', voices: { male: range(24, 4), female: range(20, 4) } },
+  { language: 'en', pronounced: 'en-us', voices: { male: range(11, 9), female: range(0, 11) } },
+  { language: 'es', pronounced: 'es', voices: { male: [29, 36, 43, 44], female: [28, 35, 42] } },
+  { language: 'fr', pronounced: 'fr', voices: { male: [29, 36, 43, 44], female: [30, 28, 35, 42] } },
+  { language: 'hi', pronounced: 'hi', voices: { male: [33, 34], female: [31, 32] } },
+  { language: 'it', pronounced: 'it', voices: { male: [36, 29, 43, 44], female: [35, 28, 42] } },
+  { language: 'pt', pronounced: 'pt-br', voices: { male: [43, 44, 29, 36], female: [42, 28, 35] } },
 ];
 const LANGUAGES = SPEAKERS.map(({ language }) => language as Language);
 
@@ -55,9 +59,9 @@ export const KOKORO: ModelCard = {
 };
 
 /** The voice that says a line, always the same for a speaker. */
-function speakerFor({ language, speaker }: Line): { speaker: number; pronounced: string } {
-  const group = SPEAKERS.find((each) => serves(each.language as Language, language)) ?? SPEAKERS[1]!;
-  return { speaker: group.first + placeOf(speaker, group.count), pronounced: group.pronounced };
+function speakerFor(line: Line): { speaker: number; pronounced: string } {
+  const group = SPEAKERS.find((each) => serves(each.language as Language, line.language)) ?? SPEAKERS[1]!;
+  return { speaker: voiceOf(line, group.voices), pronounced: group.pronounced };
 }
 
 async function filesFor(place: ModelPlace) {
@@ -70,7 +74,7 @@ async function filesFor(place: ModelPlace) {
   const facts = factsOf(model);
   const [longest = 0, one, width = 0, ...more] = (facts.get('style_dim') ?? '').split(',').map(Number);
   const speakers = Number(facts.get('n_speakers'));
-  const most = Math.max(...SPEAKERS.map(({ first, count }) => first + count));
+  const most = 1 + Math.max(...SPEAKERS.flatMap(({ voices }) => inTurn(voices)));
   if (one !== 1 || more.length > 0) throw wrongFile(place, model, `its 'style_dim' is not N,1,N`);
   if (speakers < most) throw wrongFile(place, model, `it has ${speakers} voices where ${most} were expected`);
   const voices = sizedFile(place, 'voices.bin', 4 * longest * width * speakers);
@@ -81,7 +85,7 @@ async function filesFor(place: ModelPlace) {
 /**
  * Kokoro 1.0 through sherpa-onnx: one network for all voices and languages, a style vector for each voice.
  *
- * A speaker keeps one of the voices that were made for the line's language.
+ * A speaker keeps one of the voices for the line's language, a man's, a woman's, or a woman's for a child.
  *
  * @see https://huggingface.co/hexgrad/Kokoro-82M
  * @see https://k2-fsa.github.io/sherpa/onnx/tts/pretrained_models/kokoro.html
@@ -115,10 +119,15 @@ export const kokoro = defineEngine({
     );
     return sherpaSynthesizer({
       engine: 'kokoro',
-      caps: { languages: LANGUAGES, clonesVoice: false, voices: groups.reduce((sum, { count }) => sum + count, 0) },
+      caps: {
+        languages: LANGUAGES,
+        clonesVoice: false,
+        voices: new Set(groups.flatMap(({ voices }) => inTurn(voices))).size,
+        rates: NATURAL,
+      },
       speakerFor: (line) => {
         const who = speakerFor(line);
-        return { rate: voice.rate, say: (text) => voice.say({ text, ...who, speed }) };
+        return { rate: voice.rate, say: (text) => voice.say({ text, ...who, speed: speed * rateOf(line) }) };
       },
     });
   },

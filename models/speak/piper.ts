@@ -1,8 +1,10 @@
 import { z } from 'zod';
+import { medianPitch } from '../../media/pitch.ts';
 import type { Language } from '../../pipeline/domain.ts';
 import { Fault } from '../../pipeline/fault.ts';
 import { type Need, defineEngine } from '../engine.ts';
-import { placeOf } from './espeak-voices.ts';
+import { type Ensemble, byPitch, sizeOf, voiceOf } from './cast-voices.ts';
+import { NATURAL, rateOf } from './delivery.ts';
 import { serves } from '../languages.ts';
 import { type Voice, needsSherpa, openVoice } from '../sherpa/sherpa.ts';
 import { NUMBER, needsSpeakData, networkFile, speakData, tokensFile } from '../sherpa/sherpa-files.ts';
@@ -41,6 +43,27 @@ const LANGUAGES = [...new Set(VOICES.map(([, language]) => language as Language)
 const isThere = (card: ModelCard) => needsModel(card).present();
 /** One voice is enough. */
 const needsVoice: Need = { install: needsModel(PIPER_CARDS[1]!).install, present: () => PIPER_CARDS.some(isThere) };
+
+/** One of the speakers of a network. */
+interface Talker {
+  readonly voice: Voice;
+  readonly speaker: number;
+}
+/** So many speakers of a network are listened to; a network may have hundreds. */
+const AUDITIONED = 16;
+/** Two seconds of vowels between nasals, which every language has. */
+const AUDITION = 'Mamma mia, nine many women. No, lima one, mama.';
+
+/** What voices' speakers there are, each by how high it is found to speak. */
+function auditioned(voices: readonly Voice[]): Ensemble<Talker> {
+  const talkers = voices.flatMap((voice) =>
+    Array.from({ length: Math.min(voice.speakers, AUDITIONED) }, (_, speaker) => ({ voice, speaker })),
+  );
+  return byPitch(
+    talkers,
+    ({ voice, speaker }) => medianPitch(voice.say({ text: AUDITION, speaker, speed: 1 }), voice.rate)?.hertz,
+  );
+}
 
 /** A voice's network, wherever its files are. */
 async function open(card: ModelCard, model: string | undefined, file: string, settings: Settings): Promise<Voice> {
@@ -106,7 +129,8 @@ function voicesFor({ voice, language, model }: Settings): readonly ModelCard[] {
 /**
  * Piper: VITS voices, one network each, faster than they speak on one core; through sherpa-onnx.
  *
- * Lines come sentence by sentence. A voice of several speakers gives each of ours one for good.
+ * Lines come sentence by sentence. What each voice's speakers sound like is measured when it is loaded, so that a man is
+ * spoken for by a man where there is one; each of our speakers keeps one of them for good.
  *
  * @see https://github.com/rhasspy/piper
  * @see https://k2-fsa.github.io/sherpa/onnx/tts/pretrained_models/vits.html
@@ -128,25 +152,32 @@ export const piper = defineEngine({
       ? [(settings.language ?? cards[0]?.languages[0] ?? 'en') as Language]
       : [...new Set(cards.flatMap(({ languages: each }) => each as readonly Language[]))];
     const voices = new Map<ModelCard, Promise<Voice>>();
-    const voiceOf = (card: ModelCard) => {
+    const networkOf = (card: ModelCard) => {
       const file = settings.file ?? `${NAMES[PIPER_CARDS.indexOf(card)]}.onnx`;
       const voice = voices.get(card) ?? open(card, settings.model, file, settings);
       voices.set(card, voice);
       return voice;
     };
-    const cardFor = (language: Language) =>
-      own ? cards[0] : cards.find((card) => serves(card.languages[0] as Language, language));
+    const cardsFor = (language: Language) =>
+      own ? cards.slice(0, 1) : cards.filter((card) => serves(card.languages[0] as Language, language));
+    const troupes = new Map<string, Promise<Ensemble<Talker>>>();
+    const troupeOf = (some: readonly ModelCard[]) => {
+      const key = some.map(({ name }) => name).join();
+      const troupe = troupes.get(key) ?? Promise.all(some.map(networkOf)).then(auditioned);
+      troupes.set(key, troupe);
+      return troupe;
+    };
     // What cannot speak is found out now; voices of further languages load with their first line.
-    const first = await voiceOf(cards[0]!);
+    const first = await troupeOf(cardsFor(languages[0]!));
     return sherpaSynthesizer({
       engine: 'piper',
-      caps: { languages, clonesVoice: false, voices: first.speakers },
-      async speakerFor({ language, speaker }) {
-        const card = cardFor(language);
-        if (!card) throw new Fault('synthesizer', 'rejected', `piper: no voice speaks ${language}`);
-        const voice = await voiceOf(card);
-        const place = placeOf(speaker, voice.speakers);
-        return { rate: voice.rate, say: (text) => voice.say({ text, speaker: place, speed: settings.speed }) };
+      caps: { languages, clonesVoice: false, voices: sizeOf(first), rates: NATURAL },
+      async speakerFor(line) {
+        const some = cardsFor(line.language);
+        if (some.length === 0) throw new Fault('synthesizer', 'rejected', `piper: no voice speaks ${line.language}`);
+        const { voice, speaker } = voiceOf(line, await troupeOf(some));
+        const speed = settings.speed * rateOf(line);
+        return { rate: voice.rate, say: (text) => voice.say({ text, speaker, speed }) };
       },
     });
   },

@@ -1,12 +1,13 @@
 import { existsSync, readFileSync, readdirSync } from 'node:fs';
 import { homedir } from 'node:os';
 import { join } from 'node:path';
+import { medianPitch } from '../../media/pitch.ts';
 import { resample } from '../../media/resample.ts';
 import type { SampleRate } from '../../media/time.ts';
 import { decodeWav } from '../../media/wav.ts';
 import type { Line, Reference, SpeakerId } from '../../pipeline/domain.ts';
 import { Fault } from '../../pipeline/fault.ts';
-import { placeOf } from './espeak-voices.ts';
+import { type Ensemble, byPitch, sizeOf, voiceOf } from './cast-voices.ts';
 
 /**
  * Where stock voices lie: `LIVEDUB_VOICES`, else `~/.cache/livedub/voices`. Each is a recording of ten seconds or so,
@@ -52,15 +53,24 @@ export function stockVoices(names?: readonly string[]): Reference[] {
   });
 }
 
-/** The voice for a line: its speaker's own, else the stock voice that is the speaker's for good. */
+/** So much of a recording is listened to for its register, seconds. */
+const HEARD = 10;
+
+/** Stock voices by register, as high as each recording is. */
+export const castable = (voices: readonly Reference[]): Ensemble<Reference> =>
+  byPitch(voices, ({ pcm, rate }) => medianPitch(pcm.subarray(0, HEARD * rate), rate)?.hertz);
+
+/**
+ * The voice for a line: its speaker's own where the line brings it, else the stock voice that is the speaker's for good.
+ * Nobody's voice is cloned but that which comes with the line, or lies in the directory of stock voices.
+ */
 export function referenceFor(
   line: Line,
-  stock: readonly Reference[],
+  stock: Ensemble<Reference>,
   fit: (reference: Reference) => boolean = () => true,
 ): Reference {
   if (line.reference && fit(line.reference)) return line.reference;
-  const voice = stock[placeOf(line.speaker, Math.max(1, stock.length))];
-  if (voice) return voice;
+  if (sizeOf(stock) > 0) return voiceOf(line, stock);
   throw new Fault(
     'synthesizer',
     'rejected',

@@ -5,11 +5,12 @@ import { resample } from '../../media/resample.ts';
 import type { Language, Reference } from '../../pipeline/domain.ts';
 import { defineEngine } from '../engine.ts';
 import type { ModelPlace } from '../store/model-file.ts';
+import { NATURAL, rateOf } from './delivery.ts';
 import { excerpt } from './reference-audio.ts';
 import { needsSherpa, openVoice } from '../sherpa/sherpa.ts';
 import { needsSpeakData, networkFile, speakData, tokensFile } from '../sherpa/sherpa-files.ts';
 import { expectSpoken, sherpaSynthesizer } from './sherpa-speech.ts';
-import { referenceFor, stockVoices } from './stock-voices.ts';
+import { castable, referenceFor, stockVoices } from './stock-voices.ts';
 import { type ModelCard, modelDirectory, needsModel } from '../store/weights.ts';
 
 const HOME = 'https://huggingface.co/k2-fsa/ZipVoice';
@@ -117,15 +118,15 @@ export const zipvoice = defineEngine({
     const chinese = existsSync(join(modelDirectory(ZIPVOICE, model), LEXICON));
     const languages = (chinese ? ['en', 'zh'] : ['en']) as Language[];
     expectSpoken('ZipVoice', language, languages);
-    const stock = stockVoices(voices).filter(isPrompt);
+    const stock = castable(stockVoices(voices).filter(isPrompt));
     const voice = await openVoice({ zipvoice: await filesFor(place) }, threads);
     const promptOf = prompts();
     return sherpaSynthesizer({
       engine: 'zipvoice',
-      caps: { languages, clonesVoice: true, voices: Infinity },
+      caps: { languages, clonesVoice: true, voices: Infinity, rates: NATURAL },
       speakerFor: (line) => {
         const reference = promptOf(referenceFor(line, stock, isPrompt));
-        return { rate: voice.rate, say: (text) => voice.say({ text, speed, reference, steps }) };
+        return { rate: voice.rate, say: (text) => voice.say({ text, speed: speed * rateOf(line), reference, steps }) };
       },
     });
   },

@@ -12,6 +12,7 @@ import { type Need, type Pair, defineEngine, needsFile } from '../engine.ts';
 import { type Direction, NoRoute, PAIRS, type Route, modeOf, routeBetween } from '../languages.ts';
 import { NullFlushPipeline } from './null-flush.ts';
 import { asSentence, finished } from './sentence.ts';
+import { canShorten, translateWithin } from './shortening.ts';
 
 /** Where packages put their mode files: Debian, a build of one's own, Homebrew's prefix. */
 export const MODE_DIRECTORIES = [
@@ -67,6 +68,9 @@ function lease(file: string, scope: Scope): NullFlushPipeline {
 /** How long dictionaries may take to load: half a second on an idle machine. */
 const LOADING: Span = seconds(30);
 
+/** How often an utterance is translated to keep its budget: a few milliseconds each time. */
+const ATTEMPTS = 5;
+
 /** What came of a text, and the text it came of: the one asked for, or that with its names in capitals. */
 interface Translation {
   readonly source: string;
@@ -116,13 +120,21 @@ export async function apertiumStage(
   return {
     kind: 'translator',
     engine: 'apertium',
-    caps: { lookahead: ms(0), from: [from], to: [to] },
+    caps: { lookahead: ms(0), from: [from], to: [to], budgets: canShorten(from), shortens: canShorten(from) },
     async *run(input, { signal, clock }) {
-      for await (const { id, speaker, start, end, text } of until(input, signal)) {
-        let translation: Translation = { source: '', text: asSentence(text, from) };
+      const through = async (text: string) => {
+        let translation: Translation = { source: '', text };
         for (const pipeline of pipelines) translation = await translate(pipeline, translation.text, clock, patience);
+        return finished(translation.text, translation.source, to);
+      };
+      for await (const utterance of until(input, signal)) {
+        const { id, speaker, start, end, text } = utterance;
+        const line = await translateWithin(asSentence(text, from), utterance, through, {
+          from,
+          to,
+          attempts: ATTEMPTS,
+        });
         if (signal.aborted) return;
-        const line = finished(translation.text, translation.source, to);
         if (line !== '') yield { utterance: id, speaker, language: to, start, end, text: line };
       }
     },

@@ -5,6 +5,7 @@ import { until } from '../../pipeline/until.ts';
 import { defineEngine } from '../engine.ts';
 import { SPOKEN } from '../speak/espeak-voices.ts';
 import { asSentence, finished } from './sentence.ts';
+import { canShorten, translateWithin } from './shortening.ts';
 
 /** `en-GB` and `en-US` are one language to a translator that translates nothing. */
 const base = (language: string) => language.toLowerCase().split('-')[0];
@@ -32,11 +33,12 @@ export const identity = defineEngine({
     return {
       kind: 'translator',
       engine: 'identity',
-      caps: { lookahead: ms(0), from: [from], to: [to] },
+      caps: { lookahead: ms(0), from: [from], to: [to], budgets: canShorten(from), shortens: canShorten(from) },
       async *run(input, { signal }) {
-        for await (const { id, speaker, start, end, text } of until(input, signal)) {
-          const source = asSentence(text, from);
-          const line = finished(source, source, to);
+        const same = async (source: string) => finished(source, source, to);
+        for await (const utterance of until(input, signal)) {
+          const { id, speaker, start, end, text } = utterance;
+          const line = await translateWithin(asSentence(text, from), utterance, same, { from, to, attempts: 8 });
           if (line !== '') yield { utterance: id, speaker, language: to, start, end, text: line };
         }
       },

@@ -1,6 +1,6 @@
 import { z } from 'zod';
 import { ms, later, seconds } from '../../media/time.ts';
-import type { Language, Line, Utterance } from '../../pipeline/domain.ts';
+import type { Budget, Language, Line, Overlong, Utterance } from '../../pipeline/domain.ts';
 import type { Stage, StageScope } from '../../pipeline/stage.ts';
 import { defineEngine } from '../engine.ts';
 import { type Term, glossarySetting, missed, termsIn } from './glossary.ts';
@@ -11,7 +11,7 @@ import { nameOf } from '../languages.ts';
 import { ChatAnswer, lineIn, notATranslation } from './llm-answer.ts';
 import { type Passage, RunningContext } from './running-context.ts';
 import { asSentence } from './sentence.ts';
-import { type Budget, budgetOf, shorter } from './syllable-budget.ts';
+import { budgetOf, shorter } from './syllable-budget.ts';
 import { syllables } from './syllables.ts';
 
 const OPENAI: Service = { url: 'https://api.openai.com/v1', variable: 'OPENAI_API_KEY' };
@@ -42,6 +42,8 @@ interface Order {
   readonly budget: Budget | undefined;
   readonly context: readonly Passage[];
   readonly speaker: string;
+  /** A translation that was made before and is too long. */
+  readonly tooLong: Overlong | undefined;
 }
 
 /** What the model is told once and for all. What people say is in the messages after it, as JSON, and nowhere here. */
@@ -82,6 +84,13 @@ interface Draft {
   readonly missed: readonly Term[];
 }
 
+/** A translation that was made before, as a draft. */
+const overlong = ({ text, syllables: measured }: Overlong, terms: readonly Term[]): Draft => ({
+  line: text,
+  measured,
+  missed: missed(terms, text),
+});
+
 /** Of two drafts, the one that fits, else the shorter; of two that fit, the one with more of the terms, else the later. */
 function better(first: Draft, second: Draft, budget: Budget | undefined): Draft {
   const fits = ({ measured }: Draft) => budget === undefined || measured <= budget.most;
@@ -104,24 +113,35 @@ class LlmTranslator {
     this.#context = new RunningContext(settings.context);
   }
 
-  async line({ id, speaker, start, end, text }: Utterance, scope: StageScope): Promise<Line | undefined> {
+  async line(utterance: Utterance, scope: StageScope): Promise<Line | undefined> {
+    const { id, speaker, start, end, text } = utterance;
     const source = asSentence(text, this.#from);
     if (!/[\p{L}\p{N}]/u.test(source)) return undefined;
-    const passage: Passage = { speaker, source };
     const { glossary, budget: budgeted } = this.#settings;
+    const tooLong = budgeted ? utterance.tooLong : undefined;
+    const fresh: Passage = { speaker, source };
+    const { passage, before } = (tooLong && this.#context.again(fresh)) ?? {
+      passage: fresh,
+      before: this.#context.next(fresh),
+    };
+    const own = () => budgetOf({ start, end }, syllables(source, this.#from), this.#from, this.#to);
     const order: Order = {
       source,
       speaker,
-      context: this.#context.next(passage),
+      context: before,
       terms: termsIn(source, glossary),
-      budget: budgeted ? budgetOf({ start, end }, syllables(source, this.#from), this.#from, this.#to) : undefined,
+      budget: budgeted ? (utterance.budget ?? own()) : undefined,
+      tooLong,
     };
     const line = await this.#translate(order, scope);
     passage.translation = line;
     return { utterance: id, speaker, language: this.#to, start, end, text: line };
   }
 
-  /** Asks once, and once more where the answer is too long or lacks a term; never a third time. */
+  /**
+   * Asks once, and once more where the answer is too long or lacks a term; never a third time. What was too long before
+   * counts as the first answer.
+   */
   async #translate(order: Order, scope: StageScope): Promise<string> {
     const deadline = later(scope.clock.now(), seconds(this.#settings.timeout));
     const { budget } = order;
@@ -150,14 +170,16 @@ class LlmTranslator {
       this.#client.spent({ tokensIn, tokensOut });
       return this.#read(answer, order);
     };
-    const first = await ask(messages);
-    const tooLong = budget !== undefined && first.measured > budget.most;
+    const first = order.tooLong ? overlong(order.tooLong, order.terms) : await ask(messages);
+    const tooLong = order.tooLong !== undefined || (budget !== undefined && first.measured > budget.most);
     if (!tooLong && first.missed.length === 0) return first.line;
 
     const correction = {
       ...(tooLong && {
         too_long: { syllables: first.measured },
-        syllables: { aim: shorter(budget, first.measured), most: budget.most },
+        ...(budget && {
+          syllables: { aim: shorter(budget, first.measured), most: Math.min(budget.most, first.measured - 1) },
+        }),
       }),
       ...(first.missed.length > 0 && { missing_terms: Object.fromEntries(first.missed.map((t) => [t.term, t.say])) }),
       line: order.source,
@@ -172,7 +194,9 @@ class LlmTranslator {
       scope.signal.throwIfAborted();
       return undefined;
     });
-    return second ? better(first, second, budget).line : first.line;
+    if (!second) return first.line;
+    const place = order.tooLong && budget ? { ...budget, most: Math.min(budget.most, first.measured - 1) } : budget;
+    return better(first, second, place).line;
   }
 
   /** The line in an answer. Throws a `rejected` fault when it is no translation. */
@@ -193,8 +217,9 @@ class LlmTranslator {
  * Translation by a large language model behind OpenAI's chat API, which vLLM, llama.cpp, Ollama and most services have as
  * well: `POST /chat/completions`.
  *
- * A line is asked for with the terms of the glossary in it, the utterances before it and a budget of syllables; what comes
- * back too long or without a term is asked for once more. What is no translation (nothing, a refusal, the source itself,
+ * A line is asked for with the terms of the glossary in it, the utterances before it and a budget of syllables: the
+ * utterance's own, else what its interval allows. What comes back too long or without a term is asked for once more, and so
+ * is what turned out too long later. What is no translation (nothing, a refusal, the source itself,
  * a lecture) is a `rejected` fault, so that the original is heard.
  *
  * @see https://platform.openai.com/docs/api-reference/chat/create
@@ -214,11 +239,12 @@ export const llmTranslator = defineEngine({
   pairs: 'any',
   load: async (settings, scope): Promise<Stage<'translator'>> => {
     const translator = new LlmTranslator(settings);
+    const { budget } = settings;
     const [from, to] = [settings.from as Language, settings.to as Language];
     return {
       kind: 'translator',
       engine: `openai ${settings.model}`,
-      caps: { lookahead: ms(0), from: [from], to: [to] },
+      caps: { lookahead: ms(0), from: [from], to: [to], budgets: budget, shortens: budget },
       run: inFlight<Utterance, Line>(settings.inFlight, (each, run) => translator.line(each, run), scope.signal),
     };
   },

@@ -6,6 +6,7 @@ import { until } from '../../pipeline/until.ts';
 import { writesSpaces } from '../../pipeline/writing.ts';
 import { asSentence, capitalised } from './sentence.ts';
 import type { Seq2Seq } from './seq2seq.ts';
+import { canShorten, translateWithin } from './shortening.ts';
 import { partsOf } from './translation-parts.ts';
 
 /** A network's way to write sentences as numbers. */
@@ -19,6 +20,8 @@ export interface Tokens {
 
 /** Longer texts are translated in parts: the networks were trained on sentences. */
 const MOST_TOKENS = 128;
+/** How often an utterance is translated to keep its budget, within its time. */
+const ATTEMPTS = 2;
 /** A translation may be this much longer than its source, in tokens, before it is taken for one that never ends. */
 const LONGER = 3;
 const SPARE = 24;
@@ -37,7 +40,8 @@ export interface NeuralSettings {
  * A neural network that translates, as a stage: one line for each utterance, in order.
  *
  * What a recogniser writes is made a sentence first, as the networks know no others. An utterance that takes longer than
- * `patience` costs a `timeout`, one whose translation does not come to an end a `rejected` fault.
+ * `patience` costs a `timeout`, one whose translation does not come to an end a `rejected` fault. One that is too long for
+ * its budget is translated once more with less in it.
  */
 export function neuralStage(network: Seq2Seq, tokens: Tokens, settings: NeuralSettings): Stage<'translator'> {
   const { engine, from, to, beams, patience } = settings;
@@ -59,20 +63,25 @@ export function neuralStage(network: Seq2Seq, tokens: Tokens, settings: NeuralSe
   return {
     kind: 'translator',
     engine,
-    caps: { lookahead: ms(0), from: [from], to: [to] },
+    caps: { lookahead: ms(0), from: [from], to: [to], budgets: canShorten(from), shortens: canShorten(from) },
     async *run(input, { signal, clock }) {
-      for await (const { id, speaker, start, end, text } of until(input, signal)) {
+      for await (const utterance of until(input, signal)) {
+        const { id, speaker, start, end, text } = utterance;
         const deadline = later(clock.now(), patience);
-        const parts: string[] = [];
-        try {
-          for (const part of partsOf(asSentence(text, from), fits)) {
+        const whole = async (source: string) => {
+          const parts: string[] = [];
+          for (const part of partsOf(source, fits)) {
             parts.push(await translate(part, () => clock.now(), deadline, signal));
           }
+          return capitalised(parts.filter(Boolean).join(writesSpaces(to) ? ' ' : ''));
+        };
+        let line: string;
+        try {
+          line = await translateWithin(asSentence(text, from), utterance, whole, { from, to, attempts: ATTEMPTS });
         } catch (thrown) {
           if (signal.aborted) return;
           throw thrown;
         }
-        const line = capitalised(parts.filter(Boolean).join(writesSpaces(to) ? ' ' : ''));
         if (line !== '') yield { utterance: id, speaker, language: to, start, end, text: line };
       }
     },

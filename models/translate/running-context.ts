@@ -15,6 +15,13 @@ export class RunningContext {
     this.#size = size;
   }
 
+  /** A passage that comes again, as it was remembered, with those before it; nothing where it is forgotten. */
+  again({ speaker, source }: Passage): { readonly passage: Passage; readonly before: readonly Passage[] } | undefined {
+    const place = this.#past.findLastIndex((each) => each.speaker === speaker && each.source === source);
+    const passage = this.#past[place];
+    return passage && { passage, before: this.#past.slice(0, place) };
+  }
+
   /** Those before this one; it is remembered for the next. */
   next(passage: Passage): readonly Passage[] {
     const before = this.#past.slice();

@@ -1,15 +1,7 @@
 import { type Interval, between } from '../../media/time.ts';
-import type { Language } from '../../pipeline/domain.ts';
+import type { Budget, Language } from '../../pipeline/domain.ts';
 import { FITTING } from '../../pipeline/fit.ts';
 import { usualRate } from './syllables.ts';
-
-/** How long a dub may be, in syllables. */
-export interface Budget {
-  /** As hurried or unhurried as the speaker is. */
-  readonly aim: number;
-  /** What still fits when it is played as fast as a listener does not mind. */
-  readonly most: number;
-}
 
 /** Below this many syllables there is nothing to be said more briefly. */
 const FEWEST = 4;
@@ -18,6 +10,8 @@ const FEWEST = 4;
  * The budget of a line: what the target language usually says in the line's interval, at the speaker's own tempo, which
  * is how fast the source's syllables come against what its language usually does. The tempo stays within the bounds of
  * `pipeline/fit.ts`, so that what keeps the budget can be fitted by playing it faster, and without a word being cut.
+ *
+ * `aim` is as hurried or unhurried as the speaker is; `most` still fits when it is played as fast as a listener does not mind.
  *
  * @param spoken syllables of the source
  */

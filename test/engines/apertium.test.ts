@@ -9,6 +9,7 @@ import { apertium, installedModes, installedRoute } from '../../models/translate
 import { programsOf, request } from '../../models/translate/apertium-text.ts';
 import { identity } from '../../models/translate/identity.ts';
 import { NullFlushPipeline } from '../../models/translate/null-flush.ts';
+import { syllables } from '../../models/translate/syllables.ts';
 import type { Language, SpeakerId, Utterance, UtteranceId } from '../../pipeline/domain.ts';
 import { Fault } from '../../pipeline/fault.ts';
 import type { Stage } from '../../pipeline/stage.ts';
@@ -68,6 +69,29 @@ describe.skipIf(mode === undefined)('Apertium, English to Spanish (needs apertiu
     const printed = execFileSync('sh', ['-c', 'cat | apertium -u eng-spa'], { input: known }).toString().trim();
     expect(await translated(await loaded(), [known])).toEqual([printed]);
     expect(printed).toBe('Los científicos han descubierto una especie nueva de pájaro en la selva amazónica.');
+  });
+
+  test('keeps a budget by saying less of what was said, and says all where there is room', async () => {
+    const stage = await loaded();
+    expect(stage.caps).toMatchObject({ budgets: true, shortens: true });
+    const said = utterance('Well, you know, I think we really have to sell the old house in order to pay the bank.');
+    const line = async (room: Partial<Utterance>) => {
+      const lines: string[] = [];
+      for await (const { text } of stage.run(from([{ ...said, ...room }]), idle)) lines.push(text);
+      expect(lines).toHaveLength(1);
+      return lines[0]!;
+    };
+    const count = (text: string) => syllables(text, 'es' as Language);
+    const whole = await line({});
+    expect(await line({ budget: { aim: 60, most: 70 } })).toBe(whole);
+    const aimed = await line({ budget: { aim: 26, most: 60 } });
+    expect(count(aimed)).toBeLessThan(count(whole));
+    expect(aimed).toMatch(/casa/);
+    const tight = await line({ budget: { aim: 18, most: 20 } });
+    expect(count(tight)).toBeLessThan(count(aimed));
+    const again = await line({ tooLong: { text: aimed, syllables: count(aimed) } });
+    expect(count(again)).toBeLessThan(count(aimed));
+    for (const text of [aimed, tight, again]) expect(text).toMatch(/vender.*casa.*pagar.*banco/);
   });
 
   test('answers ten sentences in order, five runs at once', async () => {

@@ -3,17 +3,29 @@ import { runInNewContext } from 'node:vm';
 import { existsSync } from 'node:fs';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
 import { MonotonicClock } from '../../media/clock.ts';
+import { medianPitch } from '../../media/pitch.ts';
 import { Scope } from '../../media/scope.ts';
-import { at, toMs } from '../../media/time.ts';
+import { type Span, at, samples, seconds as spanOf, toMs } from '../../media/time.ts';
 import { durationOf } from '../../media/audio.ts';
 import { espeak } from '../../models/speak/espeak.ts';
 import { ESPEAK_FILES, Espeak } from '../../models/speak/espeak-library.ts';
+import { inTurn } from '../../models/speak/cast-voices.ts';
+import { audible } from '../../models/speak/espeak.ts';
 import { SPOKEN, TIMBRES, voiceFor } from '../../models/speak/espeak-voices.ts';
 import { registry } from '../../models/index.ts';
-import type { Language, Line, SpeakerId, Speech, UtteranceId } from '../../pipeline/domain.ts';
+import { CHILD_FROM, FEMALE_FROM, registerOf } from '../../pipeline/casting.ts';
+import type {
+  Casting,
+  Delivery,
+  Language,
+  Line,
+  Register,
+  SpeakerId,
+  Speech,
+  UtteranceId,
+} from '../../pipeline/domain.ts';
 import type { Stage } from '../../pipeline/stage.ts';
 import { conforms } from '../conformance/stage.ts';
-import { medianPitch } from './pitch.ts';
 
 const TEXT = 'Los científicos han descubierto una especie nueva de pájaro en la selva amazónica.';
 const line = (text: string, { n = 0, speaker = 's1', language = 'es', seconds = 6 } = {}): Line => ({
@@ -34,6 +46,10 @@ async function spoken(stage: Stage<'synthesizer'>, lines: readonly Line[]): Prom
   return speech;
 }
 const say = async (stage: Stage<'synthesizer'>, one: Line) => (await spoken(stage, [one]))[0]!;
+const pitchOf = ({ chunk }: Speech) => medianPitch(chunk.pcm, chunk.rate)!.hertz;
+const lengthOf = ({ chunk: { pcm, rate } }: Speech): Span =>
+  samples(audible(Int16Array.from(pcm, (x) => x * 32_767)), rate);
+const manner = (delivery: Partial<Delivery>): Delivery => ({ rate: 1, energy: 0, pitch: 0, ...delivery });
 const wordsOf = ({ marks }: Speech) => marks.filter(({ type }) => type === 'word').map(({ text }) => text);
 
 describe.skipIf(!ESPEAK_FILES.some((file) => existsSync(file)))('eSpeak NG (needs libespeak-ng1)', () => {
@@ -75,15 +91,88 @@ describe.skipIf(!ESPEAK_FILES.some((file) => existsSync(file)))('eSpeak NG (need
 
   test('gives every speaker a voice of their own, the same each time', async () => {
     const pitches: number[] = [];
-    for (let n = 1; n <= TIMBRES.length; n += 1) {
-      const { chunk } = await say(stage, line(TEXT, { speaker: `s${n}` }));
-      pitches.push(medianPitch(chunk.pcm, chunk.rate));
-    }
+    for (let n = 1; n <= 11; n += 1) pitches.push(pitchOf(await say(stage, line(TEXT, { speaker: `s${n}` }))));
     const sorted = pitches.toSorted((a, b) => a - b);
-    for (const [n, pitch] of sorted.slice(1).entries()) expect(pitch / sorted[n]!).toBeGreaterThan(1.1);
+    for (const [n, pitch] of sorted.slice(1).entries()) expect(pitch / sorted[n]!).toBeGreaterThan(1.07);
     expect(Math.abs(Math.log2(pitches[0]! / pitches[1]!))).toBeGreaterThan(0.8);
-    const again = (await say(stage, line(TEXT, { speaker: 's2' }))).chunk;
-    expect(Math.abs(medianPitch(again.pcm, again.rate) / pitches[1]! - 1)).toBeLessThan(0.03);
+    const again = await say(stage, line(TEXT, { speaker: 's2' }));
+    expect(Math.abs(pitchOf(again) / pitches[1]! - 1)).toBeLessThan(0.03);
+  });
+
+  const cast = (register: Register, place: number, text = TEXT, language = 'es'): Line => ({
+    ...line(text, { speaker: 's1', language }),
+    casting: { register, place } satisfies Casting,
+  });
+
+  test.for([
+    ['es', TEXT],
+    ['en', 'Scientists have discovered a new species of bird in the Amazon rain forest.'],
+    ['zh', '科学家在亚马逊雨林发现了一种新的鸟类。'],
+  ] as const)(
+    'speaks for men, women and children as they are cast, each with a voice of their own, in %s',
+    async ([language, text]) => {
+      for (const register of ['male', 'female', 'child'] as const) {
+        const voices = TIMBRES[register]!;
+        const pitches: number[] = [];
+        for (const [place] of voices.entries())
+          pitches.push(pitchOf(await say(stage, cast(register, place, text, language))));
+        // Chinese children are a little low: its voice file is.
+        for (const pitch of pitches) {
+          if (language !== 'zh' || register !== 'child')
+            expect(registerOf(pitch), `${register} ${pitch}`).toBe(register);
+          else expect(pitch).toBeGreaterThan(0.95 * CHILD_FROM);
+          if (register === 'male') expect(pitch).toBeLessThan(0.93 * FEMALE_FROM);
+        }
+        const sorted = pitches.toSorted((a, b) => a - b);
+        for (const [n, pitch] of sorted.slice(1).entries()) expect(pitch / sorted[n]!).toBeGreaterThan(1.005);
+      }
+    },
+  );
+
+  test('keeps a speaker’s voice from language to language', async () => {
+    const es = pitchOf(await say(stage, cast('female', 2)));
+    const fr = pitchOf(await say(stage, cast('female', 2, 'Le chien dort dans la maison depuis ce matin.', 'fr')));
+    expect(Math.abs(es / fr - 1)).toBeLessThan(0.05);
+  });
+
+  test.for([0.85, 0.9, 1.1, 1.15, 1.2])('speaks %d times as fast where it is told to', async (rate) => {
+    const calm = lengthOf(await say(stage, { ...line(TEXT), delivery: manner({}) }));
+    const told = lengthOf(await say(stage, { ...line(TEXT), delivery: manner({ rate }) }));
+    expect(Math.abs(calm / told / rate - 1)).toBeLessThan(0.03);
+  });
+
+  test('meets the length that is aimed at, within its natural rates and no further', async () => {
+    const calm = lengthOf(await say(stage, { ...line(TEXT), delivery: manner({}) }));
+    for (const share of [0.85, 0.9, 0.97, 1, 1.06, 1.13]) {
+      const aim = (calm * share) as Span;
+      const length = lengthOf(await say(stage, { ...line(TEXT), delivery: manner({ aim }) }));
+      expect(Math.abs(length / aim - 1)).toBeLessThan(0.015);
+    }
+    const [least, most] = [0.1, 30].map((aim) => ({ ...line(TEXT), delivery: manner({ aim: spanOf(aim) }) }));
+    expect(calm / lengthOf(await say(stage, least!))).toBeLessThan(1.22);
+    expect(calm / lengthOf(await say(stage, most!))).toBeGreaterThan(0.83);
+  });
+
+  test('does not hurry by itself where it is told how to deliver a line', async () => {
+    const short = { ...line(TEXT, { seconds: 1 }), delivery: manner({}) };
+    const long = { ...line(TEXT, { seconds: 9 }), delivery: manner({}) };
+    expect(lengthOf(await say(stage, short)) / lengthOf(await say(stage, long))).toBeCloseTo(1, 2);
+  });
+
+  test('speaks higher where the speaker did, half as much and never further than three semitones’ worth', async () => {
+    const usual = pitchOf(await say(stage, { ...cast('male', 0), delivery: manner({}) }));
+    const rises = [-30, -3, 3, 30];
+    const told: number[] = [];
+    for (const pitch of rises) {
+      const said = pitchOf(await say(stage, { ...cast('male', 0), delivery: manner({ pitch }) }));
+      told.push(12 * Math.log2(said / usual));
+    }
+    expect(told[1]!).toBeLessThan(-0.8);
+    expect(told[1]!).toBeGreaterThan(-2);
+    expect(told[2]!).toBeGreaterThan(0.8);
+    expect(told[2]!).toBeLessThan(2);
+    expect(Math.abs(told[0]! - told[1]!)).toBeLessThan(0.3);
+    expect(Math.abs(told[3]! - told[2]!)).toBeLessThan(0.3);
   });
 
   test('speaks faster where the line has little room, but no faster than allowed', async () => {
@@ -97,7 +186,7 @@ describe.skipIf(!ESPEAK_FILES.some((file) => existsSync(file)))('eSpeak NG (need
   test('is as loud for every speaker, and never clips', async () => {
     for (const { chunk } of await spoken(
       stage,
-      TIMBRES.map((_, n) => line(TEXT, { n, speaker: `s${n}` })),
+      inTurn(TIMBRES).map((_, n) => line(TEXT, { n, speaker: `s${n}` })),
     )) {
       const rms = Math.sqrt(chunk.pcm.reduce((sum, sample) => sum + sample * sample, 0) / chunk.pcm.length);
       expect(Math.abs(20 * Math.log10(rms) + 21)).toBeLessThan(2);

@@ -2,15 +2,16 @@ import { existsSync } from 'node:fs';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
 import { durationOf } from '../../media/audio.ts';
 import { MonotonicClock } from '../../media/clock.ts';
+import { medianPitch } from '../../media/pitch.ts';
 import { Scope } from '../../media/scope.ts';
 import { at, toMs } from '../../media/time.ts';
 import { flite } from '../../models/speak/flite.ts';
 import { FLITE_FILES, FLITE_VOICES, installedFliteVoices } from '../../models/speak/flite-library.ts';
 import { registry } from '../../models/index.ts';
-import type { Language, Line, SpeakerId, Speech, UtteranceId } from '../../pipeline/domain.ts';
+import { registerOf } from '../../pipeline/casting.ts';
+import type { Language, Line, Register, SpeakerId, Speech, UtteranceId } from '../../pipeline/domain.ts';
 import type { Stage } from '../../pipeline/stage.ts';
 import { conforms } from '../conformance/stage.ts';
-import { medianPitch } from './pitch.ts';
 import { sentences } from './sentences.ts';
 
 const TEXT = "Good morning, everyone: it is 25 degrees in Dr. Smith's office.";
@@ -76,11 +77,44 @@ describe.skipIf(!FLITE_FILES.some((file) => existsSync(file)))('Flite (needs lib
     const pitches: number[] = [];
     for (const [n] of installedFliteVoices().entries()) {
       const { chunk } = await say(stage, line(TEXT, { speaker: `s${n + 1}` }));
-      pitches.push(Math.round(medianPitch(chunk.pcm, chunk.rate)));
+      pitches.push(Math.round(medianPitch(chunk.pcm, chunk.rate)!.hertz));
     }
     expect(new Set(pitches).size).toBe(installedFliteVoices().length);
     expect(Math.abs(Math.log2(pitches[0]! / pitches[1]!))).toBeGreaterThan(0.5);
   });
+
+  const whole = installedFliteVoices().length === FLITE_VOICES.length;
+  test.skipIf(!whole)('speaks for men and women as they are cast, each with a voice of their own', async () => {
+    const pitchOf = async (register: Register, place: number) => {
+      const { chunk } = await say(stage, { ...line(TEXT), casting: { register, place } });
+      return medianPitch(chunk.pcm, chunk.rate)!.hertz;
+    };
+    const men = [await pitchOf('male', 0), await pitchOf('male', 1), await pitchOf('male', 2)];
+    const women = [await pitchOf('female', 0), await pitchOf('female', 1)];
+    // The recorded woman's voice is a low one.
+    expect(Math.min(...women)).toBeGreaterThan(155);
+    expect(Math.max(...men)).toBeLessThan(140);
+    expect(registerOf(women[1]!)).toBe('female');
+    for (const alike of [men, women]) {
+      const sorted = alike.toSorted((a, b) => a - b);
+      for (const [n, pitch] of sorted.slice(1).entries()) expect(pitch / sorted[n]!).toBeGreaterThan(1.08);
+    }
+    // There is no child among its voices: a woman speaks.
+    expect(await pitchOf('child', 0)).toBeCloseTo(women[1]!, 0);
+  });
+
+  test.for(FLITE_VOICES.filter((voice) => installedFliteVoices().includes(voice)))(
+    '%s speaks as fast as it is told to, and no faster than is natural',
+    async (voice) => {
+      const one = await flite.load(flite.config.parse({ voices: [voice] }), scope);
+      const length = async (rate: number) =>
+        durationOf((await say(one, { ...line(TEXT), delivery: { rate, energy: 0, pitch: 0 } })).chunk);
+      const calm = durationOf((await say(one, line(TEXT))).chunk);
+      for (const rate of [0.85, 1.15]) expect(Math.abs(calm / (await length(rate)) / rate - 1)).toBeLessThan(0.03);
+      expect(await length(3)).toBe(await length(1.2));
+      expect(durationOf((await say(one, line(TEXT))).chunk)).toBe(calm);
+    },
+  );
 
   test('keeps to the voices it was told to use', async () => {
     const one = await flite.load(flite.config.parse({ voices: ['rms'] }), scope);

@@ -77,7 +77,7 @@ describe.skipIf(!needsSpeakData.present())('Kokoro, a stand-in for its network (
     };
     const one = await offset(line(reference.text));
     expect(await offset(line(reference.text, { n: 1 }))).toBe(one);
-    expect(await offset(line(reference.text, { speaker: 's2' }))).toBeGreaterThan(one + 0.003);
+    expect(Math.abs((await offset(line(reference.text, { speaker: 's2' }))) - one)).toBeGreaterThan(0.003);
     expect(await offset(line(reference.text, { language: 'es' }))).toBeGreaterThan(one + 0.1);
   });
 

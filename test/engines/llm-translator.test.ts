@@ -119,6 +119,44 @@ describe('the budget of syllables', () => {
     expect(syllables(lines[0]!.text, es)).toBeLessThan(measured);
   });
 
+  test('is the utterance’s own where it has one', async () => {
+    const { server, stage } = await setUp({ length: (aim) => aim });
+    expect(stage.caps).toMatchObject({ budgets: true, shortens: true });
+    const own = { aim: 17, most: 23 };
+    await translatedBy(stage, [{ ...utterance('the harbour was quiet when the boats came back', 0), budget: own }]);
+    expect(server.asked.map(({ question }) => question.syllables)).toEqual([own]);
+    const { server: other, stage: free } = await setUp({}, { budget: false });
+    expect(free.caps).toMatchObject({ budgets: false, shortens: false });
+    await translatedBy(free, [{ ...utterance('the harbour was quiet', 0), budget: own }]);
+    expect(other.asked[0]?.question).not.toHaveProperty('syllables');
+  });
+
+  test('a line that turned out too long is asked for once more, shorter, with what was said before it as then', async () => {
+    const { server, stage } = await setUp({ length: (aim) => aim }, { context: 3 });
+    const [first, second, third] = ['good evening everyone', 'the harbour was quiet', 'and the boats came back'].map(
+      (text, n) => utterance(text, n),
+    );
+    const before = await translatedBy(stage, [first!, second!, third!]);
+    const { text } = before.lines[1]!;
+    const tooLong = { text, syllables: syllables(text, es) };
+    const { lines, faults } = await translatedBy(stage, [{ ...second!, tooLong }]);
+    expect([server.asked.length, faults.length, lines.length]).toEqual([4, 0, 1]);
+    const { request, question, correction } = server.asked[3]!;
+    expect(request.messages.map(({ role }) => role)).toEqual(['system', 'user', 'assistant', 'user']);
+    expect(request.messages[2]?.content).toBe(JSON.stringify({ translation: text }));
+    expect(correction).toMatchObject({ too_long: { syllables: tooLong.syllables } });
+    expect(correction!.syllables!.aim).toBeLessThan(tooLong.syllables);
+    expect(question.before?.map(({ line }) => line)).toEqual(['good evening everyone.']);
+    expect(syllables(lines[0]!.text, es)).toBeLessThan(tooLong.syllables);
+  });
+
+  test('a line that cannot be made shorter stays as it was', async () => {
+    const { stage } = await setUp({ trouble: () => '503' });
+    const tooLong = { text: 'El puerto estaba tranquilo.', syllables: 10 };
+    const { lines } = await translatedBy(stage, [{ ...utterance('the harbour was quiet', 0), tooLong }]);
+    expect(lines.map(({ text }) => text)).toEqual([tooLong.text]);
+  });
+
   test('a line that fits is not asked for again', async () => {
     const { server, stage } = await setUp({ length: (aim) => aim });
     await translatedBy(stage, spoken(sentences.slice(0, 5), 3));

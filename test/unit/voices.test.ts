@@ -1,17 +1,17 @@
 import fc from 'fast-check';
 import { describe, expect, test } from 'vitest';
 import { hurriedRate, marksOf } from '../../models/speak/espeak.ts';
-import { TIMBRES, placeOf, voiceFor } from '../../models/speak/espeak-voices.ts';
+import { type Ensemble, byName, byPitch, inTurn, placeOf, sizeOf, voiceOf } from '../../models/speak/cast-voices.ts';
+import { voiceFor } from '../../models/speak/espeak-voices.ts';
 import { trimmed } from '../../models/speak/flite.ts';
 import { levelled } from '../../models/dsp/loudness.ts';
-import type { Language, SpeakerId } from '../../pipeline/domain.ts';
+import type { Language, Register, SpeakerId } from '../../pipeline/domain.ts';
 
 const speaker = (label: string) => label as SpeakerId;
 
 describe('a speaker’s voice', () => {
   test('differs from those of as many others as there are voices', () => {
-    const places = TIMBRES.map((_, n) => placeOf(speaker(`s${n + 1}`), TIMBRES.length));
-    expect(places).toEqual(TIMBRES.map((_, n) => n));
+    expect([1, 2, 3, 4, 5].map((n) => placeOf(speaker(`s${n}`), 5))).toEqual([0, 1, 2, 3, 4]);
   });
 
   test('is one of the voices, and the same each time', () => {
@@ -37,6 +37,56 @@ describe('a speaker’s voice', () => {
     ['xx', undefined],
   ] as const)('in %s is %s', ([language, voice]) => {
     expect(voiceFor(language as Language)).toBe(voice);
+  });
+});
+
+describe('a speaker who is cast', () => {
+  const ensemble: Ensemble<string> = { male: ['m0', 'm1', 'm2'], female: ['f0', 'f1'], child: ['c0'] };
+  const voice = (register: Register, place: number, from = ensemble) =>
+    voiceOf({ speaker: speaker('anybody'), casting: { register, place } }, from);
+
+  test('has a voice of the register, another than all before while there are any', () => {
+    const said = (['male', 'female', 'child'] as const).map((register) => [0, 1, 2].map((n) => voice(register, n)));
+    expect(said).toEqual([
+      ['m0', 'm1', 'm2'],
+      ['f0', 'f1', 'f0'],
+      ['c0', 'c0', 'c0'],
+    ]);
+  });
+
+  test('has the nearest there is where no voice is of the register', () => {
+    expect([0, 1, 2].map((n) => voice('child', n, { male: ['m0'], female: ['f0', 'f1'] }))).toEqual(['f1', 'f0', 'f1']);
+    expect(voice('female', 0, { male: ['m0'], female: [] })).toBe('m0');
+    expect(voice('child', 1, { male: ['m0', 'm1'], female: [] })).toBe('m1');
+    expect(() => voice('male', 0, { male: [], female: [] })).toThrow(RangeError);
+  });
+
+  test('has the voice whatever the label, and others have theirs by their label', () => {
+    const labelled = (label: string) => voiceOf({ speaker: speaker(label) }, ensemble);
+    expect(['s1', 's2', 's3', 's4', 's5', 's6', 's7'].map(labelled)).toEqual([
+      'm0',
+      'f0',
+      'm1',
+      'f1',
+      'm2',
+      'c0',
+      'm0',
+    ]);
+    expect(inTurn(ensemble).length).toBe(sizeOf(ensemble));
+  });
+
+  test('finds voices sorted by how high they are, or by what is known of their names', () => {
+    const heights: Record<string, number | undefined> = { a: 110, b: 205, c: undefined, d: 320, e: undefined };
+    expect(byPitch(Object.keys(heights), (name) => heights[name])).toEqual({
+      male: ['a', 'c'],
+      female: ['b', 'e'],
+      child: ['d'],
+    });
+    expect(byName(['x', 'onyx', 'nova', 'y'], { onyx: 'male', nova: 'female' })).toEqual({
+      male: ['x', 'onyx'],
+      female: ['nova', 'y'],
+      child: [],
+    });
   });
 });
 
