@@ -6,7 +6,7 @@ import { type ClockTime, type MediaTime, type SampleRate, type Span, seconds } f
 import { alignedBy } from './aligned.ts';
 import { SourceCaptions } from './captions.ts';
 import type { Clip, Cue, Hypothesis, Language, Utterance } from './domain.ts';
-import { type SharedStages, listen } from './ear.ts';
+import { EAR_RATE, type SharedStages, listen } from './ear.ts';
 import { Fault } from './fault.ts';
 import type { Fitting } from './fit.ts';
 import type { StageReport } from './health.ts';
@@ -41,6 +41,15 @@ export interface DubOptions {
   readonly retryAfter?: (fault: Fault, failures: number) => Span | undefined;
   /** A stage that sits on an item for this long is started again; 10 s unless given. */
   readonly stall?: Span;
+  /** 0 … 1: how much of the speakers' loudness and pitch movement their dubs take over; all of it unless given. */
+  readonly expression?: number;
+  /** Whether a dub is as loud as what it stands for (unless said otherwise), or as its voice is by itself. */
+  readonly level?: 'matched' | 'own';
+  /**
+   * Lets synthesizers that clone speak with the speakers' own voices. Only with the consent of everybody who speaks;
+   * without it nobody's voice is collected.
+   */
+  readonly cloning?: boolean;
   /** How syllables are counted; by groups of vowels unless given. */
   readonly syllables?: Syllables;
   /** To 48 kHz; media/resample.ts unless given. */
@@ -128,11 +137,16 @@ export function dub(audio$: Observable<AudioChunk>, shared: SharedStages, option
   const placed$ = aligner ? closed$.pipe(alignedBy(aligner, ear.memory, wiring, stall)) : closed$;
   wiring.refresh();
 
-  // Nobody's voice is kept unless an engine needs it.
+  // Nobody's voice is kept unless everybody agreed and an engine needs it.
   const references = new ReferenceVoices();
   let cloning = false;
 
-  const speakers = new Speakers();
+  const speakers = new Speakers({
+    memory: ear.memory,
+    rate: EAR_RATE,
+    expression: options.expression ?? 1,
+    level: options.level ?? 'matched',
+  });
   const running = new Subscription();
   let finish = () => {};
   const done = new Promise<void>((resolve) => (finish = resolve));
@@ -205,12 +219,13 @@ export function dub(audio$: Observable<AudioChunk>, shared: SharedStages, option
         syllables,
         referenceOf: (speaker) => references.of(speaker),
         wordsOf: (utterance) => speakers.wordsOf(utterance),
-        mannerOf: (utterance) => speakers.mannerOf(utterance),
+        howSaid: (utterance) => speakers.howSaid(utterance),
+        seatOf: (speaker) => speakers.seatOf(speaker),
         finish: (placed) => speakers.finish(placed),
         onEnd: check,
       });
       voices.set(language, voice);
-      cloning ||= stages.synthesizer?.caps.clonesVoice === true;
+      cloning ||= options.cloning === true && stages.synthesizer?.caps.clonesVoice === true;
       voice.speak(said$, stages);
       const { clips$, cues$ } = voice;
       return { language, clips$, cues$, mode$: wiring.mode$(language) };
@@ -228,6 +243,7 @@ export function dub(audio$: Observable<AudioChunk>, shared: SharedStages, option
       running.add(
         ear.turns$.subscribe((turn) => {
           utterances.turn(turn);
+          speakers.turn(turn);
           if (cloning) references.turn(turn);
         }),
       );

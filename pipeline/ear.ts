@@ -5,7 +5,6 @@ import {
   Subject,
   type Subscribable,
   Subscription,
-  identity,
   map,
   share,
   tap,
@@ -51,7 +50,7 @@ export interface Ear {
   readonly words$: Observable<Hypothesis>;
   readonly turns$: Observable<Turn>;
   readonly gate: Gate;
-  /** What was heard of late, as the recogniser heard it; empty without an aligner. */
+  /** What was heard of late, as the recogniser heard it. */
   readonly memory: AudioMemory;
   /** Speech by segments, as the recogniser hears it. */
   readonly speech$: Observable<SpeechChunk>;
@@ -104,9 +103,11 @@ export function listen(came$: Observable<AudioChunk>, stages: SharedStages, opti
   const accompaniment$ = new Subject<AudioChunk>();
   const voices$ = separator ? came$.pipe(separated(separator)) : came$;
   const clean$ = enhancer ? voices$.pipe(enhanced(enhancer)) : voices$;
-  const remembered = tap((chunk: AudioChunk) => memory.push(chunk));
-  // Nobody but an aligner looks back.
-  const heard$ = clean$.pipe(toRate(EAR_RATE), aligner ? remembered : identity, share());
+  const heard$ = clean$.pipe(
+    toRate(EAR_RATE),
+    tap((chunk) => memory.push(chunk)),
+    share(),
+  );
   const speech$ = (vad ? gated(heard$, heard$.pipe(watched(vad)), gate, pauses) : EMPTY).pipe(share());
   return {
     gate,

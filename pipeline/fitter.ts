@@ -14,7 +14,7 @@ import {
   sampleIndex,
   samples,
 } from '../media/time.ts';
-import type { Clip, FittedPhrase, Line, Speech, SpeechMark, UtteranceId, Word } from './domain.ts';
+import type { Clip, FittedPhrase, Line, SpeakerId, Speech, SpeechMark, UtteranceId, Word } from './domain.ts';
 import { FITTING, type Fitting, Floor, type Natural, type PlannedPart, endOfPart, plan, wants } from './fit.ts';
 import type { Gauge } from './load.ts';
 import type { Pauses } from './pauses.ts';
@@ -62,6 +62,8 @@ export interface FitterOptions {
   readonly floor?: Floor;
   /** The words of the source with their times: where they pause, the dub pauses. */
   readonly wordsOf?: (utterance: UtteranceId) => readonly Word[];
+  /** Where a speaker sits between left (−1) and right (1). */
+  readonly seatOf?: (speaker: SpeakerId) => number;
   /** Gives the speech the level and the movement of the original's. */
   readonly finish?: (placed: Placed) => void;
 }
@@ -84,7 +86,17 @@ const PART_FADE = ms(8);
  * Lines come out in order. A line that could use the pause behind it waits until that pause is known, or until it must go.
  */
 export function fitter(options: FitterOptions): Part<SpokenLine, Fitted> {
-  const { stretcher, pauses, deadline, margin = ms(400), gauge, floor = new Floor(), wordsOf, finish } = options;
+  const {
+    stretcher,
+    pauses,
+    deadline,
+    margin = ms(400),
+    gauge,
+    floor = new Floor(),
+    wordsOf,
+    seatOf,
+    finish,
+  } = options;
   const { resample = toClipRate } = options;
   const rules = { ...FITTING, ...options.rules };
 
@@ -112,7 +124,8 @@ export function fitter(options: FitterOptions): Part<SpokenLine, Fitted> {
     finish?.({ line, pcm: heard, start, phrases: fit.phrases });
     floor.take(line, { start, end });
     const { utterance, language } = line;
-    const clip: Clip = { utterance, language, start, end, pcm: heard, fit, words: wordTimes(spoken, parts) };
+    const pan = seatOf?.(line.speaker) ?? 0;
+    const clip: Clip = { utterance, language, start, end, pcm: heard, pan, fit, words: wordTimes(spoken, parts) };
     return { line, clip, took: between(began, clock.now()) };
   };
   return {

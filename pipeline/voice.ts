@@ -12,6 +12,7 @@ import type { Loss } from './load.ts';
 import type { Syllables } from './pace.ts';
 import type { Pauses } from './pauses.ts';
 import { shortening } from './shorter.ts';
+import type { HowSaid } from './speakers.ts';
 import type { Stage } from './stage.ts';
 import type { Wiring } from './wiring.ts';
 
@@ -41,15 +42,14 @@ export interface VoiceOptions {
   /** The words of an utterance and when they were said. */
   readonly wordsOf: (utterance: UtteranceId) => readonly Word[];
   /** How an utterance was said, for whoever says its line. */
-  readonly mannerOf: (utterance: UtteranceId) => Manner | undefined;
+  readonly howSaid: (utterance: UtteranceId) => HowSaid | undefined;
+  /** Where a speaker sits between left and right. */
+  readonly seatOf: (speaker: SpeakerId) => number;
   /** Gives fitted speech the level and the movement of what it stands for. */
   readonly finish: (placed: Placed) => void;
   /** All that was said has come out. */
   readonly onEnd: () => void;
 }
-
-/** How an utterance was said, against how its speaker usually speaks. */
-export type Manner = Pick<Line, 'casting'> & Pick<NonNullable<Line['delivery']>, 'energy' | 'pitch'>;
 
 /** From a clip being fitted to its being in place. */
 const PLACING = ms(50);
@@ -161,10 +161,10 @@ export class Voice {
       expires: ({ start }) => this.#due(start, [vital, ...later]),
       onLost: ({ utterance }, why) => this.#onLost(utterance, why),
     });
-    const { referenceOf, mannerOf } = this.#options;
+    const { referenceOf, howSaid } = this.#options;
     const voiced = (line: Line): Line => {
       const reference = stage.caps.clonesVoice ? referenceOf(line.speaker) : undefined;
-      const { casting, energy = 0, pitch = 0 } = mannerOf(line.utterance) ?? {};
+      const { casting, energy = 0, pitch = 0 } = howSaid(line.utterance) ?? {};
       const delivery = { ...this.#planner.delivery(line), energy, pitch };
       return { ...line, delivery, ...(casting && { casting }), ...(reference && { reference }) };
     };
@@ -172,12 +172,13 @@ export class Voice {
   }
 
   #fitted(vital: Vital) {
-    const { wiring, stretcher, pauses, deadline, fitting, resample, wordsOf, finish } = this.#options;
+    const { wiring, stretcher, pauses, deadline, fitting, resample, wordsOf, seatOf, finish } = this.#options;
     const part = fitter({
       stretcher,
       pauses,
       floor: this.#floor,
       wordsOf,
+      seatOf,
       finish,
       gauge: vital.gauge,
       ...(deadline && { deadline }),

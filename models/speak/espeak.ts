@@ -75,29 +75,35 @@ export function audible(pcm: Int16Array): number {
   return from < 0 ? 0 : pcm.findLastIndex((x) => Math.abs(x) > threshold) + 1 - from;
 }
 
+/** A line said, and at which rate: 1 is the voice's own. */
+interface Said {
+  readonly utterance: Utterance;
+  readonly rate: number;
+}
+
 /**
  * Says a line at the rate of its delivery; where that names a length, at whichever natural rate meets it best. Rate and
  * length are not proportional (pauses and short words give less), so it is measured and said again.
  */
-function delivered(espeak: Espeak, text: string, saying: Saying, delivery: Delivery): Utterance {
+function delivered(espeak: Espeak, text: string, saying: Saying, delivery: Delivery): Said {
   const { aim } = delivery;
   let factor = rateOf({ delivery });
-  let best: { readonly utterance: Utterance; readonly off: number } | undefined;
+  let best: (Said & { readonly off: number }) | undefined;
   for (let attempt = 0; attempt < ATTEMPTS; attempt += 1) {
     const utterance = espeak.say(text, { ...saying, rate: saying.rate * factor });
     const length = samples(audible(utterance.pcm), espeak.rate as SampleRate);
-    if (aim === undefined || length === 0) return utterance;
+    if (aim === undefined || length === 0) return { utterance, rate: factor };
     const off = Math.abs(length - aim);
-    if (!best || off < best.off) best = { utterance, off };
+    if (!best || off < best.off) best = { utterance, rate: factor, off };
     const next = bounded((factor * length) / Math.max(1, aim), NATURAL.slowest, NATURAL.fastest);
     if (off <= NEAR * aim || next === factor) break;
     factor = next;
   }
-  return best!.utterance;
+  return best!;
 }
 
 /** Says a line; one of which nobody said how to deliver it again and faster where it takes too long. */
-function say(espeak: Espeak, line: Line, text: string, { rate, fastest }: Settings): Utterance {
+function say(espeak: Espeak, line: Line, text: string, { rate, fastest }: Settings): Said {
   const voice = voiceFor(line.language);
   if (voice === undefined) throw new Fault('synthesizer', 'rejected', `eSpeak NG does not speak ${line.language}`);
   const timbre = voiceOf(line, TIMBRES);
@@ -106,7 +112,8 @@ function say(espeak: Espeak, line: Line, text: string, { rate, fastest }: Settin
   const calm = espeak.say(text, saying);
   const natural = samples(calm.pcm.length, espeak.rate as SampleRate);
   const hurried = hurriedRate(natural, between(line.start, line.end), rate, fastest);
-  return hurried === undefined ? calm : espeak.say(text, { ...saying, rate: hurried });
+  if (hurried === undefined) return { utterance: calm, rate: 1 };
+  return { utterance: espeak.say(text, { ...saying, rate: hurried }), rate: hurried / rate };
 }
 
 async function load(settings: Settings, scope: Scope): Promise<Stage<'synthesizer'>> {
@@ -130,10 +137,10 @@ async function load(settings: Settings, scope: Scope): Promise<Stage<'synthesize
     async *run(input, { signal }) {
       for await (const line of until(input, signal)) {
         const text = line.text.replaceAll('\0', ' ');
-        const spoken = text.trim() === '' ? undefined : say(espeak, line, text, settings);
-        const pcm = spoken ? levelled(spoken.pcm, rate / 50) : new Float32Array();
-        const marks = spoken ? marksOf(text, spoken.events, samples(pcm.length, rate)) : [];
-        yield { line, chunk: { start: at(0), rate, pcm }, marks, last: true };
+        const said = text.trim() === '' ? undefined : say(espeak, line, text, settings);
+        const pcm = said ? levelled(said.utterance.pcm, rate / 50) : new Float32Array();
+        const marks = said ? marksOf(text, said.utterance.events, samples(pcm.length, rate)) : [];
+        yield { line, chunk: { start: at(0), rate, pcm }, marks, last: true, ...(said && { rate: said.rate }) };
       }
     },
   };

@@ -75,6 +75,9 @@ export class House {
       stretcher: nearestSample,
       retryAfter: () => ms(200),
       segmenting,
+      // What is heard is told by its level.
+      level: 'own',
+      expression: 0,
       ...options,
     });
     this.dubbing.faults$.subscribe(({ name, fault }) => this.faults.push(`${name} ${fault.kind}`));

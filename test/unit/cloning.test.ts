@@ -29,9 +29,13 @@ function voice(clonesVoice: boolean, lines: Line[]): Stage<'synthesizer'> {
     },
   };
 }
-async function spoken(clonesVoice: boolean) {
+async function spoken(clonesVoice: boolean, cloning: boolean) {
   const lines: Line[] = [];
-  const house = new House(ears(talk), { es: { translator: translatorTo(es), synthesizer: voice(clonesVoice, lines) } });
+  const house = new House(
+    ears(talk),
+    { es: { translator: translatorTo(es), synthesizer: voice(clonesVoice, lines) } },
+    { cloning },
+  );
   // Speech stands out of the quiet between its syllables; one level all through would be all noise.
   house.sound = (tick) => {
     const even = chunk(tick);
@@ -42,7 +46,7 @@ async function spoken(clonesVoice: boolean) {
 }
 
 test('a voice that clones is given the speaker, and only the speaker, once enough has been heard', async () => {
-  const { house, lines } = await spoken(true);
+  const { house, lines } = await spoken(true, true);
   expect(lines.length).toBeGreaterThan(10);
   expect(lines[0]?.reference).toBeUndefined();
   const given = lines.filter(({ reference }) => reference);
@@ -57,7 +61,11 @@ test('a voice that clones is given the speaker, and only the speaker, once enoug
   expect(given.at(-1)?.reference?.pcm.every((x) => x === 0)).toBe(true);
 });
 
-test('nobody is kept for a voice that does not clone', async () => {
-  const { lines } = await spoken(false);
+test.for([
+  ['a voice that does not clone', false, true],
+  ['a voice that clones, where nobody was asked for consent', true, false],
+] as const)('%s is given nobody’s voice', async ([, clones, cloning]) => {
+  const { lines } = await spoken(clones, cloning);
+  expect(lines.length).toBeGreaterThan(10);
   expect(lines.every(({ reference }) => reference === undefined)).toBe(true);
 });
