@@ -52,7 +52,7 @@ export function modeWords(mode: ModeView): ModeWords {
 
 /** "5.0 s behind". */
 export function delayWords(stats: StatsView): string {
-  return `${(stats.delay.measured ?? stats.delay.configured).toFixed(1)} s behind`;
+  return `${(stats.delay.measured ?? stats.delay.wanted).toFixed(1)} s behind`;
 }
 
 export interface StateWords {

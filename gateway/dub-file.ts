@@ -19,8 +19,9 @@ import type { LineRecord } from '../pipeline/ledger.ts';
 import { webvtt } from '../pipeline/webvtt.ts';
 import { abilitiesOf } from './abilities.ts';
 import { type DubOptions, type DubProgress, UsageError } from './commands.ts';
-import { SessionSpec } from './config.ts';
+import { levelUnder } from './config.ts';
 import { enginesOf } from './engine-options.ts';
+import { mixOf, specOf } from './mix-options.ts';
 import { spread } from './report.ts';
 import { Engines } from './session/engines.ts';
 
@@ -49,10 +50,11 @@ export async function dubFile(
   const engines = registry();
   await using scope = parent.child('dub');
   const { signal } = scope;
-  const spec = SessionSpec.parse({
+  const spec = specOf({
     source: { kind: 'file', path: file },
     from: options.from,
     to: options.to,
+    ...mixOf(options),
     ...enginesOf(options),
   });
   for (const to of options.to) {
@@ -76,7 +78,7 @@ export async function dubFile(
     delay: BEHIND,
     rate: RATE,
     anchor: { media: at(0), clock: 0 as ClockTime },
-    ducking: { underDub: spec.underDub },
+    ducking: { underDub: levelUnder(spec.mix) },
   });
   const dubbing = dub(audio$, shared, {
     from: spec.from as Language,

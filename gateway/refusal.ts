@@ -1,4 +1,5 @@
 import type { z } from 'zod';
+import { RENAMED } from './config.ts';
 import type { ApiError } from './protocol.ts';
 
 /** HTTP status of every code an {@link ApiError} may have. */
@@ -43,11 +44,14 @@ type Issue = z.core.$ZodIssue;
 
 /** What a schema found wrong, as one refusal about the first field. `within` goes before the field's name. */
 export function invalid(issues: readonly Issue[], within = ''): Refusal {
-  const [issue] = issues;
+  const [first] = issues;
+  const issue = first && closest(first);
   const path = [...(within ? [within] : []), ...(issue?.path ?? []).map(String)];
   if (issue?.code === 'unrecognized_keys') {
-    const field = [...path, issue.keys[0] ?? ''].join('.');
-    return refuse('invalid', `'${field}' is not known here.`, field, 'Leave it out, or check its spelling.');
+    const key = issue.keys.find((each) => RENAMED[each]) ?? issue.keys[0] ?? '';
+    const field = [...path, key].join('.');
+    const fix = RENAMED[key] ?? 'Leave it out, or check its spelling.';
+    return refuse('invalid', `'${field}' is not known here.`, field, fix);
   }
   const field = path.join('.') || null;
   const what = issue?.message ?? 'not accepted';
@@ -60,6 +64,25 @@ export function invalid(issues: readonly Issue[], within = ''): Refusal {
   );
 }
 
+/**
+ * Of a value that none of several kinds takes, what is wrong with it as the kind it is: 600 as "auto" or a number up to 60
+ * is too much, and neither a wrong word nor no number.
+ */
+function closest(issue: Issue): Issue {
+  if (issue.code !== 'invalid_union' || issue.errors.length === 0) return issue;
+  const isOther = ({ code, path }: Issue) => path.length === 0 && (code === 'invalid_type' || code === 'invalid_value');
+  const [found] = issue.errors.find((each) => each.length > 0 && !each.some(isOther)) ?? [];
+  return found ? closest({ ...found, path: [...issue.path, ...found.path] }) : issue;
+}
+
+/** What the kinds of an union are, in words: `"auto"`, `a number`. */
+const kindsOf = (issues: readonly (readonly Issue[])[]) =>
+  issues.flatMap(([issue]) => {
+    if (issue?.code === 'invalid_value') return issue.values.map((value) => JSON.stringify(value));
+    return issue?.code === 'invalid_type' ? [article(issue.expected)] : [];
+  });
+const article = (noun: string) => `${/^[aeiou]/.test(noun) ? 'an' : 'a'} ${noun}`;
+
 function fixOf(issue: Issue | undefined): string {
   if (issue?.code === 'invalid_value')
     return `Use one of ${issue.values.map((value) => JSON.stringify(value)).join(', ')}.`;
@@ -68,6 +91,9 @@ function fixOf(issue: Issue | undefined): string {
   }
   if (issue?.code === 'too_small') return `Give ${issue.minimum} or more.`;
   if (issue?.code === 'too_big') return `Give ${issue.maximum} or less.`;
-  if (issue?.code === 'invalid_type') return `Give ${/^[aeiou]/.test(issue.expected) ? 'an' : 'a'} ${issue.expected}.`;
+  if (issue?.code === 'invalid_union' && kindsOf(issue.errors).length > 0)
+    return `Give ${kindsOf(issue.errors).join(' or ')}.`;
+  if (issue?.code === 'invalid_type') return `Give ${article(issue.expected)}.`;
+  if (issue?.code === 'custom' && typeof issue.params?.['fix'] === 'string') return issue.params['fix'];
   return 'See /openapi.json for what is expected.';
 }

@@ -57,7 +57,7 @@ export function StatsPanel({
             <>
               <Row
                 name="Delay"
-                value={`${(stats.delay.measured ?? stats.delay.configured).toFixed(2)} s, ${stats.delay.lookahead.toFixed(1)} s at least`}
+                value={`${(stats.delay.measured ?? stats.delay.wanted).toFixed(2)} s, ${stats.delay.lookahead.toFixed(1)} s at least`}
               />
               <Row
                 name="Lines"

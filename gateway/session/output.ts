@@ -159,8 +159,7 @@ export class Output {
 
   #play(played: Played): void {
     for (const { track, rtp, encoder } of this.#audio.values()) {
-      const pcm = (track.id !== 'original' && played.dubs.get(track.language ?? '')) || played.pcm;
-      this.#send(rtp.packet(encoder.encode(pcm), played.start, false));
+      this.#send(rtp.packet(encoder.encode(soundOf(track, played)), played.start, false));
     }
   }
 
@@ -183,3 +182,20 @@ export class Output {
     return new RtpTrack({ ssrc, payloadType, rate: clockRate, rtpBase, numbering, cname: this.#options.cname });
   }
 }
+
+/** What of a played stretch goes out as `track`. */
+function soundOf({ id, language }: OutputTrack, { pcm, dubs }: Played): Float32Array {
+  if (id === 'original') return pcm;
+  const dub = dubs.get(language ?? '');
+  return id.startsWith('voice:') ? (voiceOf(dub) ?? new Float32Array(pcm.length)) : (dub ?? pcm);
+}
+
+/**
+ * The dub's voices alone, where the timeline tells them from the original under them.
+ *
+ * JOIN: with `Played.dubs` as `{ left, right, voice }` this is `dub.voice`; until then there is none and `voice:` is silent.
+ */
+const voiceOf = (dub: unknown): Float32Array | undefined =>
+  typeof dub === 'object' && dub !== null && 'voice' in dub && dub.voice instanceof Float32Array
+    ? dub.voice
+    : undefined;
