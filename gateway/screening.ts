@@ -37,8 +37,6 @@ export class Screening {
     const recorder = await Recorder.open(
       {
         session,
-        // The voices alone are for viewers who mix them themselves; the dubs hold them already.
-        tracks: session.tracks.filter(({ id }) => !id.startsWith('voice:')),
         path,
         clock: new MonotonicClock(),
         onReceived: (packet) => witness.received(packet),

@@ -40,7 +40,6 @@ describe.skipIf(lacking)(`a programme published from a page${lacking ? ` (skippe
     recorder = await Recorder.open(
       {
         session,
-        tracks: session.tracks.filter(({ id }) => !id.startsWith('voice:')),
         path: RECORDING,
         clock: new MonotonicClock(),
         onReceived: (packet) => witness.received(packet),
@@ -177,7 +176,8 @@ describe.skipIf(lacking)(`a programme published from a page${lacking ? ` (skippe
     const took: number[] = [];
     for (const track of [...LANGUAGES.slice(1).map((language) => `dub:${language}`), 'original', 'dub:es']) {
       await viewer.keyboard.press('l');
-      const position = session.tracks.filter(({ kind }) => kind === 'audio').findIndex(({ id }) => id === track);
+      const languages = session.tracks.filter(({ id }) => id === 'original' || id.startsWith('dub:'));
+      const position = languages.findIndex(({ id }) => id === track);
       await viewer.getByRole('radiogroup', { name: 'Listen in' }).getByRole('radio').nth(position).check();
       await viewer.waitForFunction(`window.livedub.heard === ${JSON.stringify(track)}`, undefined, { timeout: 10_000 });
       took.push((await hook('switchedInMs')) ?? Infinity);
