@@ -44,8 +44,7 @@ type Issue = z.core.$ZodIssue;
 
 /** What a schema found wrong, as one refusal about the first field. `within` goes before the field's name. */
 export function invalid(issues: readonly Issue[], within = ''): Refusal {
-  const [first] = issues;
-  const issue = first && closest(first);
+  const [issue] = issues;
   const path = [...(within ? [within] : []), ...(issue?.path ?? []).map(String)];
   if (issue?.code === 'unrecognized_keys') {
     const key = issue.keys.find((each) => RENAMED[each]) ?? issue.keys[0] ?? '';
@@ -64,18 +63,7 @@ export function invalid(issues: readonly Issue[], within = ''): Refusal {
   );
 }
 
-/**
- * Of a value that none of several kinds takes, what is wrong with it as the kind it is: 600 as "auto" or a number up to 60
- * is too much, and neither a wrong word nor no number.
- */
-function closest(issue: Issue): Issue {
-  if (issue.code !== 'invalid_union' || issue.errors.length === 0) return issue;
-  const isOther = ({ code, path }: Issue) => path.length === 0 && (code === 'invalid_type' || code === 'invalid_value');
-  const [found] = issue.errors.find((each) => each.length > 0 && !each.some(isOther)) ?? [];
-  return found ? closest({ ...found, path: [...issue.path, ...found.path] }) : issue;
-}
-
-/** What the kinds of an union are, in words: `"auto"`, `a number`. */
+/** What the kinds of a union are, in words: `"auto"`, `a number`. */
 const kindsOf = (issues: readonly (readonly Issue[])[]) =>
   issues.flatMap(([issue]) => {
     if (issue?.code === 'invalid_value') return issue.values.map((value) => JSON.stringify(value));
