@@ -236,7 +236,7 @@ export function CreateSession(props: { onCreated: (session: SessionView) => void
               aria-invalid={Boolean(errorAt('voices'))}
               onChange={(e) => setCloning(e.currentTarget.checked)}
             />{' '}
-            Imitate the speakers’ own voices: everybody who speaks has agreed to it
+            Imitate the speakers’ own voices. I confirm that everybody who speaks has agreed to it.
           </label>
           {errorAt('voices') && <FieldError id="voices-error" text={errorAt('voices') ?? ''} />}
         </fieldset>

@@ -175,7 +175,7 @@ describe.skipIf(missing)(`pages${missing ? ` (skipped: ${missing})` : ''}`, () =
     expect(await page.getByLabel('Its level there').count()).toBe(0);
     await page.getByLabel('Original under the dub').selectOption('Voice-over');
     await page.getByLabel('Its level there: −12 dB').fill('-9');
-    await page.getByLabel('everybody who speaks has agreed to it').check();
+    await page.getByLabel('I confirm that everybody who speaks has agreed').check();
     await page.getByRole('button', { name: 'Create session' }).click();
     await page.waitForURL(/\/publish\/new-0$/);
     expect(sent).toMatchObject({
@@ -257,7 +257,7 @@ describe.skipIf(missing)(`pages${missing ? ` (skipped: ${missing})` : ''}`, () =
     await page.keyboard.press('l');
     const menu = page.getByRole('radiogroup', { name: 'Listen in' });
     expect(await menu.getByRole('radio').count()).toBe(3);
-    expect(await menu.locator(':focus').count()).toBe(1);
+    await menu.locator(':focus').waitFor(); // it takes the focus once it is drawn
     await page.keyboard.press('ArrowDown');
     await page.keyboard.press('Escape');
     expect(await menu.count()).toBe(0);
