@@ -9,9 +9,10 @@ export interface SessionDraft {
     { readonly kind: 'webrtc' } | { readonly kind: 'file'; readonly path: string; readonly loop: boolean };
   readonly from: LanguageTag;
   readonly to: readonly LanguageTag[];
-  readonly delay: number;
+  readonly delay: number | 'auto';
   readonly denoise: boolean;
-  readonly underDub: number;
+  readonly mix: { readonly mode: 'replace' | 'duck' | 'voice-over'; readonly under?: number };
+  readonly voices?: { readonly cloning: 'consented' };
 }
 
 export const listSessions = async (signal: AbortSignal): Promise<SessionView[]> =>

@@ -3,7 +3,7 @@ import type { ClipView, LanguageTag } from '../gateway/protocol.ts';
 /** Clips kept per language: those ahead of the play-head (the delay) and a few minutes behind it. */
 const KEPT = 256;
 
-/** When the dub speaks, by language, so that the original can be raised under it and nowhere else. */
+/** When the dub speaks, by language, so that the level of the original can follow it. */
 export class ClipBook {
   readonly #byLanguage = new Map<LanguageTag, ClipView[]>();
 
@@ -14,9 +14,9 @@ export class ClipBook {
     this.#byLanguage.set(clip.language, clips.slice(-KEPT));
   }
 
-  /** Whether the dub in `language` speaks at `at` (media µs). */
-  speaking(language: LanguageTag, at: number): boolean {
-    return (this.#byLanguage.get(language) ?? []).some(({ start, end }) => start <= at && at < end);
+  /** The clips of the dub in `language` that touch a stretch (media µs). */
+  within(language: LanguageTag, from: number, until: number): ClipView[] {
+    return (this.#byLanguage.get(language) ?? []).filter(({ start, end }) => start < until && from < end);
   }
 
   clear(): void {

@@ -14,7 +14,10 @@ export interface ViewerHook {
   readonly connected: boolean;
   /** `idle` before Play, then `playing` or `paused`. */
   readonly play: 'idle' | 'playing' | 'paused';
-  /** The language track chosen, and the one whose sound is let through: they differ while a switch is under way. */
+  /**
+   * The language track chosen, and the one whose sound is let through: they differ while a switch is under way, and where
+   * the page itself mixes a dub (`voice:es` is heard for `dub:es`).
+   */
   readonly trackId: TrackId | null;
   readonly heard: TrackId | null;
   /** Programme position at the ear, µs; `null` while nothing arrives. */
@@ -26,6 +29,8 @@ export interface ViewerHook {
   readonly framesDecoded: number;
   /** RMS at the loudspeaker over the last 43 ms, 0 to 1. */
   readonly audioLevel: number;
+  /** Level at which the original is let through, 0 to 1. */
+  readonly originalLevel: number;
   /** The strongest frequency at the loudspeaker, Hz: tells test tones apart. */
   readonly audioPeakHz: number;
   /** Media time heard less media time seen, ms: positive when the picture is behind the sound. */

@@ -50,9 +50,30 @@ export class Mixer {
     voice.pump.srcObject = null;
   }
 
-  /** Moves a track's gain (0 to 1) there smoothly. */
+  /** Moves a track's gain (0 to 1) there smoothly, whatever was planned for it. */
   level(trackId: TrackId, gain: number): void {
-    this.#voices.get(trackId)?.gain.gain.setTargetAtTime(gain, this.#context.currentTime, SMOOTH);
+    const param = this.#fromHere(trackId);
+    param?.setTargetAtTime(gain, this.#context.currentTime, SMOOTH);
+  }
+
+  /** Plans a track's gain: from where it is, evenly, to be at each level so many seconds from now. */
+  plan(trackId: TrackId, levels: readonly { readonly after: number; readonly gain: number }[]): void {
+    const param = this.#fromHere(trackId);
+    for (const { after, gain } of levels) param?.linearRampToValueAtTime(gain, this.#context.currentTime + after);
+  }
+
+  /** A track's gain at present, 0 to 1. */
+  gainOf(trackId: TrackId): number {
+    return this.#voices.get(trackId)?.gain.gain.value ?? 0;
+  }
+
+  /** A track's gain with nothing planned for it, held where it is. */
+  #fromHere(trackId: TrackId): AudioParam | undefined {
+    const param = this.#voices.get(trackId)?.gain.gain;
+    const { value } = param ?? {};
+    const now = this.#context.currentTime;
+    if (value !== undefined) param?.cancelScheduledValues(now).setValueAtTime(value, now);
+    return param;
   }
 
   master(gain: number): void {

@@ -1,4 +1,4 @@
-import type { ModeView, SessionState, StatsView } from '../gateway/protocol.ts';
+import type { FitView, LoudnessView, ModeView, SessionState, StatsView } from '../gateway/protocol.ts';
 
 /** A mode as a person would say it: a few words for the badge, and a sentence when something is missing. */
 export interface ModeWords {
@@ -52,8 +52,59 @@ export function modeWords(mode: ModeView): ModeWords {
 
 /** "5.0 s behind". */
 export function delayWords(stats: StatsView): string {
-  return `${(stats.delay.measured ?? stats.delay.configured).toFixed(1)} s behind`;
+  return `${(stats.delay.measured ?? stats.delay.wanted).toFixed(1)} s behind`;
 }
+
+/** The lateness and where it may go: "5.02 s (set to 5 s, up to 10 s); 3.4 s is the least the engines need". */
+export function latenessWords({ measured, wanted, configured, least, most, lookahead }: StatsView['delay']): string {
+  const now = `${(measured ?? wanted).toFixed(2)} s`;
+  const range = `${brief(least)} to ${brief(most)} s`;
+  const set = configured === 'auto' ? `by itself, ${range}` : `set to ${brief(configured)} s, up to ${brief(most)} s`;
+  const moving = measured !== null && Math.abs(wanted - measured) > 0.1 ? `, on its way to ${wanted.toFixed(2)} s` : '';
+  return `${now}${moving} (${set}); the engines need ${lookahead.toFixed(1)} s`;
+}
+
+/** "the source’s clock is 12 ppm fast". */
+export const driftWords = (drift: number | null): string | null =>
+  drift === null
+    ? null
+    : Math.round(drift) === 0
+      ? 'the source’s clock keeps time'
+      : `the source’s clock is ${Math.abs(drift).toFixed(0)} ppm ${drift > 0 ? 'fast' : 'slow'}`;
+
+/** "-23.1 LUFS now -23.9, peak -1.2 dBTP", with the sign as it is written. */
+export function loudnessWords({ momentary, integrated, truePeak }: LoudnessView): string | null {
+  const parts = [
+    integrated !== null && `${signed(integrated)} LUFS`,
+    momentary !== null && `${signed(momentary)} now`,
+    truePeak !== null && `peak ${signed(truePeak)} dBTP`,
+  ].filter(Boolean);
+  return parts.length > 0 ? parts.join(' · ') : null;
+}
+
+/** What it took to make lines fit, of all languages, most first; `null` before the first. */
+export function fitWords({ rungs, withinSpeed }: FitView): string | null {
+  const counts: Record<string, number> = {};
+  for (const each of Object.values(rungs))
+    for (const [rung, count] of Object.entries(each)) counts[rung] = (counts[rung] ?? 0) + count;
+  const parts = Object.entries(counts)
+    .sort(([, a], [, b]) => b - a)
+    .map(([rung, count]) => `${count} ${RUNG_WORDS[rung] ?? rung}`);
+  if (parts.length === 0 || withinSpeed === null) return null;
+  return `${parts.join(' · ')}; ${(withinSpeed * 100).toFixed(0)} % whole and at a natural speed`;
+}
+
+const RUNG_WORDS: Readonly<Record<string, string>> = {
+  natural: 'as spoken',
+  rate: 'at another rate',
+  borrowed: 'into a pause',
+  slowed: 'slowed',
+  stretched: 'sped up',
+  shortened: 'reworded',
+  trimmed: 'cut short',
+};
+const brief = (value: number) => String(Math.round(value * 10) / 10);
+const signed = (value: number) => value.toFixed(1).replace('-', '−');
 
 export interface StateWords {
   readonly label: string;

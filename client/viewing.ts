@@ -9,9 +9,11 @@ import type {
   TrackView,
 } from '../gateway/protocol.ts';
 import { getSession } from './api.ts';
+import { type Blend, blendOf, dubOf, sameTracks } from './blend.ts';
 import { ClipBook } from './clip-book.ts';
 import { CueBook } from './cue-book.ts';
 import { failureOf, sentences } from './failure.ts';
+import { gainPlan, REACH } from './gain-plan.ts';
 import { hold, type Holds } from './lip-sync.ts';
 import { mediaAt, MediaClock } from './media-clock.ts';
 import { Mixer } from './mixer.ts';
@@ -39,6 +41,7 @@ export interface ViewingState {
   /** Sound has been arriving lately. */
   readonly flowing: boolean;
   readonly chosen: TrackId | null;
+  /** The track that is let through: of a dub that is mixed here, its voices. */
   readonly heard: TrackId | null;
   readonly preferences: Preferences;
 }
@@ -53,6 +56,8 @@ interface Feed {
 
 /** How often the clock is read and the original's level follows the clips, ms. */
 const TICK = 40;
+/** How far ahead the original's level is planned, µs: longer than any tick is late. */
+const PLANNED = 1_000_000;
 /** How often a track that was just resumed is asked whether it plays, ms. */
 const LOOK = 8;
 /** How often picture and sound are brought together, ms: a new hold takes about a second to be seen in the offset. */
@@ -75,6 +80,8 @@ export class Viewing {
   #transport: TransportState = 'new';
   #iceTimer: ReturnType<typeof setTimeout> | undefined;
   #mixer: Mixer | undefined;
+  /** What sounds now. */
+  #blend: Blend | null = null;
   #video: HTMLVideoElement | undefined;
   /** Counts choices and rebuilds: whoever waited across one of them has been overtaken. */
   #turn = 0;
@@ -155,12 +162,16 @@ export class Viewing {
   }
 
   prefer(part: Partial<Preferences>): void {
-    const before = this.store.value.preferences;
-    const preferences = { ...before, ...part };
+    const before = this.#wanted;
+    const preferences = { ...this.store.value.preferences, ...part };
     this.store.patch({ preferences });
     writePreferences(preferences);
     this.#applyVolume();
-    if (before.under > 0 !== preferences.under > 0) void this.#follow();
+    const wanted = this.#wanted;
+    if (!sameTracks(before, wanted)) {
+      this.#chosenAt = performance.now();
+      void this.#follow();
+    } else if (sameTracks(this.#blend, wanted)) this.#blend = wanted;
   }
 
   /** Programme position at the ear, µs, or `null` while nothing arrives. */
@@ -171,6 +182,11 @@ export class Viewing {
 
   get switchedInMs(): number | null {
     return this.#switchedInMs;
+  }
+
+  /** Level at which the original sounds beside the dub, or by itself; 0 to 1. */
+  get originalLevel(): number {
+    return this.#mixer?.gainOf('original') ?? 0;
   }
 
   get avOffsetMs(): number | null {
@@ -294,20 +310,23 @@ export class Viewing {
   /** Brings what flows in line with what is chosen. Called after every change; an older call gives way to a newer one. */
   async #follow(): Promise<void> {
     const turn = ++this.#turn;
-    const { play, chosen, tracks, preferences, session } = this.store.value;
+    const { play, tracks } = this.store.value;
     if (!this.#receiving || play === 'idle') return;
+    const blend = this.#wanted;
     const wanted = new Set<TrackId>();
-    if (chosen) wanted.add(chosen);
+    if (blend) wanted.add(blend.lead);
+    if (blend?.original) wanted.add('original');
     if (tracks.some(({ id }) => id === 'video')) wanted.add('video');
-    if (chosen?.startsWith('dub:') && preferences.under > 0 && session) wanted.add('original');
     try {
       await Promise.all([...wanted].filter((id) => tracks.some((track) => track.id === id)).map((id) => this.#run(id)));
     } catch (cause) {
       if (turn === this.#turn) this.store.patch({ problem: sentences(failureOf(cause)) });
     }
-    if (turn !== this.#turn || !chosen) return;
-    if (chosen !== this.store.value.heard && !(await this.#plays(chosen, turn))) return;
-    this.#let(chosen);
+    if (turn !== this.#turn || !blend) return;
+    if (blend.lead !== this.store.value.heard && !(await this.#plays(blend.lead, turn))) return;
+    // Without the original the voices alone would leave a gap.
+    if (blend.original && blend.original.elsewhere > 0 && !(await this.#plays('original', turn))) return;
+    this.#let(blend);
     for (const [trackId, feed] of this.#open) {
       if (wanted.has(trackId) || feed.flow === 'paused') continue;
       feed.flow = 'paused';
@@ -360,14 +379,38 @@ export class Viewing {
     }
   }
 
-  /** Lets `trackId` through and whatever was heard before no longer. */
-  #let(trackId: TrackId): void {
-    const before = this.store.value.heard;
-    if (before === trackId) return;
-    this.#mixer?.level(trackId, 1);
-    if (before) this.#mixer?.level(before, 0);
-    if (before) this.#switchedInMs = Math.round(performance.now() - this.#chosenAt);
-    this.store.patch({ heard: trackId });
+  /** What is to sound. */
+  get #wanted(): Blend | null {
+    const { chosen, tracks, preferences } = this.store.value;
+    return chosen && blendOf(chosen, tracks, preferences);
+  }
+
+  /** Lets `blend` through and whatever was heard before no longer. */
+  #let(blend: Blend): void {
+    const [before, { heard }] = [this.#blend, this.store.value];
+    this.#blend = blend;
+    if (before?.original && !blend.original && blend.lead !== 'original') this.#mixer?.level('original', 0);
+    if (heard === blend.lead) return;
+    this.#mixer?.level(blend.lead, 1);
+    if (heard && !(heard === 'original' && blend.original)) this.#mixer?.level(heard, 0);
+    if (heard) this.#switchedInMs = Math.round(performance.now() - this.#chosenAt);
+    this.store.patch({ heard: blend.lead });
+    this.#duck();
+  }
+
+  /** Plans the original's level under what is heard. */
+  #duck(): void {
+    const { play } = this.store.value;
+    const language = dubOf(this.#blend?.lead ?? null);
+    const now = this.#clock.now(performance.now());
+    if (!this.#blend?.original || language === null || play !== 'playing' || !this.#open.has('original')) return;
+    const from = now ?? this.#clock.position ?? 0;
+    const clips = now === null ? [] : this.#clips.within(language, from - REACH, from + PLANNED + REACH);
+    const plan = gainPlan(clips, from, from + PLANNED, this.#blend.original, this.originalLevel);
+    this.#mixer?.plan(
+      'original',
+      plan.slice(1).map(({ at, gain }) => ({ after: (at - from) / 1e6, gain })),
+    );
   }
 
   #show(track: MediaStreamTrack): void {
@@ -386,6 +429,7 @@ export class Viewing {
     feed?.incoming.close();
     this.#mixer?.remove(trackId);
     if (this.store.value.heard === trackId) {
+      this.#blend = null;
       this.store.patch({ heard: null });
       this.#clock.forget();
     }
@@ -419,7 +463,7 @@ export class Viewing {
   // ── what is heard now ──────────────────────────────────────────────────────────────────────────────────────────────
 
   #tick(): void {
-    const { heard, chosen, preferences, tracks, play, flowing } = this.store.value;
+    const { heard, tracks, flowing } = this.store.value;
     const audio = this.#sourceOf(heard);
     const base = tracks.find(({ id }) => id === heard)?.rtp;
     if (audio && base) this.#clock.read(audio, base);
@@ -436,10 +480,7 @@ export class Viewing {
       this.#avOffset = null;
       this.#alignedAt = performance.now();
     }
-    if (heard && heard === chosen && heard !== 'original' && play === 'playing' && this.#open.has('original')) {
-      const speaking = now !== null && this.#clips.speaking(heard.slice(4), now);
-      this.#mixer?.level('original', speaking ? preferences.under : 0);
-    }
+    this.#duck();
   }
 
   /** Holds whatever comes out early a little longer. Every sound is held alike, so that a switch does not shift it. */

@@ -48,6 +48,18 @@ function positive(text: string): number {
   if (Number.isFinite(value) && value > 0) return value;
   throw new InvalidArgumentError('Give a number of seconds above 0.');
 }
+/** A number from `least` to `most`, or one of the words. */
+const between =
+  <W extends string = never>(least: number, most: number, unit: string, ...others: readonly W[]) =>
+  (text: string): number | W => {
+    const word = others.find((each) => each === text);
+    if (word !== undefined) return word;
+    const value = Number(text);
+    if (text.trim() !== '' && value >= least && value <= most) return value;
+    throw new InvalidArgumentError(
+      `Give ${unit} from ${least} to ${most}${others.map((each) => `, or ${each}`).join('')}.`,
+    );
+  };
 const words = (text: string, before: readonly string[] | undefined) => [...(before ?? []), ...text.split(',')];
 function wholeNumber(text: string): number {
   const value = Number(text);
@@ -79,6 +91,25 @@ export function grammar(actions: Actions, scope: Scope, exit: (code: number) => 
       '--engine <stage=engine>',
       'one stage by another engine, as often as needed; see: livedub engines',
     ).argParser((text: string, before: readonly string[] | undefined) => [...(before ?? []), text]);
+  const mix = () => [
+    new Option('--mix <mode>', 'the original under the dub: silent, lowered, or audible behind it').choices([
+      'replace',
+      'duck',
+      'voice-over',
+    ]),
+    new Option('--under <dB>', 'level of the original under the dub (default: -20; -12 for voice-over)').argParser(
+      between(-60, 0, 'decibels'),
+    ),
+    new Option('--loudness <LUFS>', 'loudness of what is made, or off (default: -23)').argParser(
+      between(-40, -10, 'LUFS', 'off'),
+    ),
+  ];
+  const delay = () =>
+    new Option(
+      '--delay <seconds>',
+      'how late the programme is shown, or auto: as little as its lines need (default: 5)',
+    ).argParser(between(2, 60, 'seconds', 'auto'));
+  const withMix = (command: Command) => mix().reduce((each, option) => each.addOption(option), command);
   const program = new Command('livedub')
     .description('Streaming dubbing gateway: live speech in, a dubbed stream out a few seconds later.')
     .version(version(), '-V, --version')
@@ -107,13 +138,14 @@ Exit codes: 0 done, 1 tried and failed, 2 asked wrongly.`,
       '\nExamples:\n  livedub serve\n  livedub serve --host 0.0.0.0 --port 443 --config livedub.json',
     )
     .action(async (options: ServeOptions) => exit(await actions.serve(options, scope)));
-  program
-    .command('demo')
+  withMix(program.command('demo'))
     .description('dub a sample programme, live; the page to watch it is printed and opened')
     .addOption(config())
+    .addOption(delay())
     .option('--headless', 'no page: write what a viewer would receive to a file, with a report', false)
     .option('--seconds <number>', 'stop after this long', positive)
     .option('--out <file>', 'where --headless writes (default: demo.mp4)')
+    .option('--json', 'the report of --headless as JSON')
     .option('--file <file>', 'play this instead of the sample')
     .option('--to <languages>', 'languages to dub into, comma-separated (default: es)', tags)
     .option('--port <number>', 'TCP port of the page', port)
@@ -122,14 +154,14 @@ Exit codes: 0 done, 1 tried and failed, 2 asked wrongly.`,
     .option('--no-open', 'do not open a browser')
     .addHelpText(
       'after',
-      '\nExamples:\n  livedub demo --to es\n  livedub demo --file my.mp4 --profile cpu\n  livedub demo --engine enhancer=gtcrn --engine diarizer=pyannote\n  livedub demo --headless --seconds 60 --out demo.mp4',
+      '\nExamples:\n  livedub demo --to es\n  livedub demo --file my.mp4 --profile cpu\n  livedub demo --engine enhancer=gtcrn --engine diarizer=pyannote\n  livedub demo --mix voice-over --under -9 --delay auto\n  livedub demo --headless --seconds 60 --out demo.mp4',
     )
     .action(async ({ to, ...options }: Omit<DemoOptions, 'to'> & { to?: string[] }) => {
       if (options.out !== undefined && !options.headless) throw new UsageError('--out goes with --headless.');
+      if (options.json && !options.headless) throw new UsageError('--json goes with --headless.');
       exit(await actions.demo({ ...options, to: to ?? ['es'] }, scope));
     });
-  program
-    .command('dub')
+  withMix(program.command('dub'))
     .description('dub a recording into a file, as fast as this machine can')
     .argument('<file>', 'any container FFmpeg reads')
     .addOption(config())
@@ -138,7 +170,10 @@ Exit codes: 0 done, 1 tried and failed, 2 asked wrongly.`,
     .option('--from <language>', 'language spoken in it', 'en')
     .addOption(profile())
     .addOption(engine())
-    .addHelpText('after', '\nExample:\n  livedub dub talk.mp4 --to es --out talk.es.mp4')
+    .addHelpText(
+      'after',
+      '\nExamples:\n  livedub dub talk.mp4 --to es --out talk.es.mp4\n  livedub dub talk.mp4 --to es,ca --mix voice-over --loudness -16 --out talk.dubbed.mkv',
+    )
     .action(async (file: string, options: Omit<DubOptions, 'file'>) =>
       exit(await actions.dub({ ...options, file }, scope)),
     );

@@ -1,9 +1,11 @@
+import type { MixOptions } from './mix-options.ts';
+
 export interface ServeOptions {
   readonly config?: string;
   readonly host?: string;
   readonly port?: number;
 }
-export interface DemoOptions {
+export interface DemoOptions extends MixOptions {
   readonly config?: string;
   /** No page: what a viewer would receive is written to `out`. */
   readonly headless: boolean;
@@ -15,11 +17,15 @@ export interface DemoOptions {
   readonly to: readonly string[];
   readonly port?: number;
   readonly open: boolean;
+  /** Seconds the programme is shown late. */
+  readonly delay?: number | 'auto';
+  /** Headless, the report as JSON in place of words. */
+  readonly json?: boolean;
   readonly profile?: string;
   /** `STAGE=ENGINE` each. */
   readonly engine?: readonly string[];
 }
-export interface DubOptions {
+export interface DubOptions extends MixOptions {
   readonly config?: string;
   readonly file: string;
   readonly from: string;

@@ -1,46 +1,147 @@
 import { z } from 'zod';
+import type { Mix as TimelineMix } from '../media/mix.ts';
 import { PROFILE_NAMES } from '../models/store/profile-names.ts';
 
-/** What one session does. The body of `POST /v1/sessions`, and the whole of what a session process is told. */
-export const SessionSpec = z.strictObject({
-  name: z.string().trim().min(1).max(120).default('Untitled').describe('Shown in lists and as the page title.'),
-  source: z
-    .discriminatedUnion('kind', [
-      z.strictObject({ kind: z.literal('webrtc') }),
-      z.strictObject({
-        kind: z.literal('file'),
-        path: z.string().min(1).describe('A media file below one of the directories in `files.roots`.'),
-        loop: z.boolean().default(false).describe('Start again at the end, on continuing media time.'),
-      }),
-    ])
-    .default({ kind: 'webrtc' })
-    .describe('Where the programme comes from.'),
-  from: z.string().min(2).max(35).default('en').describe('Language spoken in the programme, BCP 47.'),
-  to: z.array(z.string().min(2).max(35)).max(8).default(['es']).describe('Languages to dub into, BCP 47.'),
-  delay: z.number().min(2).max(60).default(5).describe('Seconds the programme is shown late.'),
-  denoise: z.boolean().default(false).describe('Clean the audio before recognition. The viewer hears it as it was.'),
-  underDub: z.number().min(0).max(1).default(0.1).describe('Level of the original under the dub, 0 to 1.'),
-  profile: z
-    .enum(PROFILE_NAMES)
-    .default('embedded')
-    .describe('Named set of engines; `livedub doctor --profile NAME` says what it needs.'),
-  engines: z
-    .strictObject({
-      separator: z.looseObject({ engine: z.string() }).optional(),
-      enhancer: z.looseObject({ engine: z.string() }).optional(),
-      vad: z.looseObject({ engine: z.string() }).optional(),
-      diarizer: z.looseObject({ engine: z.string() }).optional(),
-      recognizer: z.looseObject({ engine: z.string() }).optional(),
-      aligner: z.looseObject({ engine: z.string() }).optional(),
-      translator: z.looseObject({ engine: z.string() }).optional(),
-      synthesizer: z.looseObject({ engine: z.string() }).optional(),
-    })
-    .default({})
+/** How the original and the dub share one track. */
+const Mix = z.strictObject({
+  mode: z
+    .enum(['replace', 'duck', 'voice-over'])
+    .default('duck')
     .describe(
-      'Engine per stage, with its own settings; what is left out comes from the profile, else is chosen by language.',
+      'What becomes of the original while the dub speaks: silent, lowered with the background kept, or audible behind a voice-over.',
     ),
+  under: z
+    .number()
+    .min(-60)
+    .max(0)
+    .optional()
+    .describe('Level of the original under the dub, dB; −20 unless told, −12 for voice-over. Not used by replace.'),
+  overlap: z
+    .enum(['both', 'duck', 'pan'])
+    .default('both')
+    .describe('Two dubs at once: both as they are, one of them lowered, or one to each side.'),
+  loudness: z
+    .union([z.literal('off'), z.number().min(-40).max(-10)])
+    .default(-23)
+    .describe('Integrated loudness the output is brought to, LUFS (EBU R 128 asks for −23), or "off".'),
+  truePeak: z.number().min(-9).max(0).default(-1).describe('What no peak of the output passes, dBTP.'),
 });
+
+/** What one session does. The body of `POST /v1/sessions`, and the whole of what a session process is told. */
+export const SessionSpec = z
+  .strictObject({
+    name: z.string().trim().min(1).max(120).default('Untitled').describe('Shown in lists and as the page title.'),
+    source: z
+      .discriminatedUnion('kind', [
+        z.strictObject({ kind: z.literal('webrtc') }),
+        z.strictObject({
+          kind: z.literal('file'),
+          path: z.string().min(1).describe('A media file below one of the directories in `files.roots`.'),
+          loop: z.boolean().default(false).describe('Start again at the end, on continuing media time.'),
+        }),
+      ])
+      .default({ kind: 'webrtc' })
+      .describe('Where the programme comes from.'),
+    from: z.string().min(2).max(35).default('en').describe('Language spoken in the programme, BCP 47.'),
+    to: z.array(z.string().min(2).max(35)).max(8).default(['es']).describe('Languages to dub into, BCP 47.'),
+    delay: z
+      .union([z.literal('auto'), z.number().min(2).max(60)])
+      .default(5)
+      .describe('Seconds the programme is shown late, or "auto": as few as the lines of this session need.'),
+    delayMost: z
+      .number()
+      .min(2)
+      .max(120)
+      .optional()
+      .describe(
+        'Seconds the delay may be raised to while lines keep coming too late; twice the delay unless told, 15 for "auto".',
+      ),
+    denoise: z.boolean().default(false).describe('Clean the audio before recognition. The viewer hears it as it was.'),
+    mix: Mix.prefault({}).describe('How the original and the dub share one track.'),
+    voices: z
+      .strictObject({
+        cloning: z
+          .enum(['off', 'consented'])
+          .default('off')
+          .describe(
+            'Whether dubs imitate the speakers’ own voices. Say "consented" only with the consent of everybody who speaks.',
+          ),
+        expression: z
+          .number()
+          .min(0)
+          .max(1)
+          .default(1)
+          .describe('How much of the speaker’s changes in loudness and pitch the dub takes over.'),
+      })
+      .prefault({})
+      .describe('How the dub sounds.'),
+    video: z
+      .enum(['original', 'stretch'])
+      .default('original')
+      .describe(
+        'The picture as it is, or stretched where a line needs more time. Only `livedub dub` stretches: a live session refuses it.',
+      ),
+    profile: z
+      .enum(PROFILE_NAMES)
+      .default('embedded')
+      .describe('Named set of engines; `livedub doctor --profile NAME` says what it needs.'),
+    engines: z
+      .strictObject({
+        separator: z.looseObject({ engine: z.string() }).optional(),
+        enhancer: z.looseObject({ engine: z.string() }).optional(),
+        vad: z.looseObject({ engine: z.string() }).optional(),
+        diarizer: z.looseObject({ engine: z.string() }).optional(),
+        recognizer: z.looseObject({ engine: z.string() }).optional(),
+        aligner: z.looseObject({ engine: z.string() }).optional(),
+        translator: z.looseObject({ engine: z.string() }).optional(),
+        synthesizer: z.looseObject({ engine: z.string() }).optional(),
+      })
+      .default({})
+      .describe(
+        'Engine per stage, with its own settings; what is left out comes from the profile, else is chosen by language.',
+      ),
+  })
+  .refine(({ delay, delayMost }) => delayMost === undefined || delay === 'auto' || delayMost >= delay, {
+    path: ['delayMost'],
+    error: 'it is less than the delay itself',
+    params: { fix: 'Give the delay or more.' },
+  });
 export type SessionSpec = z.output<typeof SessionSpec>;
+export type Mix = SessionSpec['mix'];
+
+/** Fields that earlier versions had, and what to write now. */
+export const RENAMED: Readonly<Record<string, string>> = {
+  underDub:
+    'Write mix.under, in dB: { "mix": { "under": -20 } } for 0.1 (20·log10 of the level), { "mix": { "mode": "replace" } } for 0.',
+};
+
+/** Seconds that "auto" begins with, and the least and most it may come to unless told. */
+const AUTO = { start: 5, least: 2, most: 15 } as const;
+
+/** How late a session's programme is shown, in seconds. */
+export interface DelayRange {
+  /** What it begins with. */
+  readonly start: number;
+  /** It is never lowered below that, nor raised above `most`. */
+  readonly least: number;
+  readonly most: number;
+}
+export function delayOf({ delay, delayMost }: Pick<SessionSpec, 'delay' | 'delayMost'>): DelayRange {
+  if (delay !== 'auto') return { start: delay, least: delay, most: delayMost ?? 2 * delay };
+  const most = delayMost ?? AUTO.most;
+  return { start: Math.min(AUTO.start, most), least: AUTO.least, most };
+}
+
+/** What the timeline is told of a session's mix. */
+export const mixFor = ({ mode, under, overlap }: Mix): Partial<TimelineMix> => ({
+  mode,
+  overlap,
+  ...(under !== undefined && { under }),
+});
+
+/** Level of the original under the dub, as a factor of its amplitude: 0 (silent) to 1 (as it was). */
+export const levelUnder = ({ mode, under }: Pick<Mix, 'mode' | 'under'>): number =>
+  mode === 'replace' ? 0 : 10 ** ((under ?? (mode === 'voice-over' ? -12 : -20)) / 20);
 
 export const Config = z.strictObject({
   http: z

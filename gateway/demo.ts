@@ -5,9 +5,10 @@ import { setTimeout as sleep } from 'node:timers/promises';
 import { RECORDABLE } from '../media/recording.ts';
 import type { Scope } from '../media/scope.ts';
 import { type DemoOptions, UsageError } from './commands.ts';
-import { SessionSpec } from './config.ts';
+import { type SessionSpec, delayOf } from './config.ts';
 import { enginesOf } from './engine-options.ts';
 import type { HostedSession } from './hosted-session.ts';
+import { mixOf, specOf } from './mix-options.ts';
 import type { Recorder } from './recorder.ts';
 import { type Report, reportText } from './report.ts';
 import { sampleProgramme } from './sample.ts';
@@ -30,6 +31,13 @@ export async function demo(options: DemoOptions, scope: Scope): Promise<number> 
   if (options.headless && !RECORDABLE.some((extension) => out.toLowerCase().endsWith(extension))) {
     throw new UsageError(`--out must end in ${RECORDABLE.join(', ')}, received ${out}`);
   }
+  const asked = {
+    to: options.to,
+    ...(options.delay !== undefined && { delay: options.delay }),
+    ...mixOf(options),
+    ...enginesOf(options),
+  };
+  specOf(asked);
   const file = options.file === undefined ? await sample(scope) : resolve(options.file);
   const gateway = await serve(
     loadConfig(options.config, process.env, {
@@ -41,11 +49,10 @@ export async function demo(options: DemoOptions, scope: Scope): Promise<number> 
     }),
   );
   scope.defer(() => gateway.close());
-  const spec = SessionSpec.parse({
+  const spec = specOf({
+    ...asked,
     name: options.file === undefined ? 'Demo' : basename(file),
     source: { kind: 'file', path: file, loop: true },
-    to: options.to,
-    ...enginesOf(options),
   });
   const session = await gateway.sessions.create(spec);
   return options.headless
@@ -95,13 +102,16 @@ interface Recorded extends DemoOptions {
 async function record(session: HostedSession, options: Recorded, scope: Scope): Promise<number> {
   const { signal } = scope;
   const wanted = options.seconds ?? SECONDS;
-  const { delay, from, to } = session.spec;
-  console.log(
-    `Dubbing ${options.programme} from ${from} to ${to.join(', ')}, ${delay} s late; recording ${wanted} s to ${options.out}`,
+  const { from, to } = session.spec;
+  const { start } = delayOf(session.spec);
+  // What is for programs has standard output to itself.
+  const say = options.json ? console.error : console.log;
+  say(
+    `Dubbing ${options.programme} from ${from} to ${to.join(', ')}, ${lateness(session.spec)}; recording ${wanted} s to ${options.out}`,
   );
-  if (!(await becomesLive(session, delay + STARTING, signal))) {
+  if (!(await becomesLive(session, start + STARTING, signal))) {
     if (!signal.aborted)
-      console.error(`Nothing came within ${delay + STARTING} s: ${session.view.reason ?? session.state}`);
+      console.error(`Nothing came within ${start + STARTING} s: ${session.view.reason ?? session.state}`);
     return 1;
   }
   const screening = await Screening.open(session, options.out, scope);
@@ -111,7 +121,7 @@ async function record(session: HostedSession, options: Recorded, scope: Scope): 
     console.error('Nothing was received.');
     return 1;
   }
-  await keep(report, options.out);
+  await keep(report, options);
   return report.lines.dubbed > 0 ? 0 : 1;
 }
 
@@ -122,7 +132,7 @@ async function progress(
   signal: AbortSignal,
 ): Promise<void> {
   const tty = process.stderr.isTTY;
-  const patience = (wanted + session.spec.delay + STARTING) * 10;
+  const patience = (wanted + delayOf(session.spec).most + STARTING) * 10;
   let said = -1;
   for (let tick = 0; tick < patience && !signal.aborted && recorder.recorded < wanted * 1e6; tick += 1) {
     await sleep(100, undefined, { signal }).catch(() => {});
@@ -138,8 +148,14 @@ async function progress(
   if (tty) process.stderr.write('\n');
 }
 
-async function keep(report: Report, out: string): Promise<void> {
+function lateness(spec: SessionSpec): string {
+  const { start, most } = delayOf(spec);
+  return spec.delay === 'auto' ? `${start} s late at first` : `${start} s late (${most} s at most)`;
+}
+
+async function keep(report: Report, { out, json = false }: Recorded): Promise<void> {
   const path = out.replace(/\.[^.]+$/, '.report.json');
   await writeFile(path, `${JSON.stringify(report, null, 2)}\n`);
-  console.log(`\n${reportText(report, process.stdout.columns || 120)}\nreport          ${path}`);
+  if (json) console.log(JSON.stringify(report, null, 2));
+  else console.log(`\n${reportText(report, process.stdout.columns || 120)}\nreport          ${path}`);
 }

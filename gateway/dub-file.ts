@@ -5,7 +5,6 @@ import { Subject } from 'rxjs';
 import { type AudioChunk, endOf } from '../media/audio.ts';
 import { MonotonicClock } from '../media/clock.ts';
 import { openFile } from '../media/file.ts';
-import { levelOf } from '../media/mix.ts';
 import { checkOutput, mux } from '../media/mux.ts';
 import { rubberband } from '../media/rubberband.ts';
 import type { Scope } from '../media/scope.ts';
@@ -20,8 +19,9 @@ import type { LineRecord } from '../pipeline/ledger.ts';
 import { webvtt } from '../pipeline/webvtt.ts';
 import { abilitiesOf } from './abilities.ts';
 import { type DubOptions, type DubProgress, UsageError } from './commands.ts';
-import { SessionSpec } from './config.ts';
+import { mixFor } from './config.ts';
 import { enginesOf } from './engine-options.ts';
+import { mixOf, specOf } from './mix-options.ts';
 import { spread } from './report.ts';
 import { Engines } from './session/engines.ts';
 
@@ -50,10 +50,11 @@ export async function dubFile(
   const engines = registry();
   await using scope = parent.child('dub');
   const { signal } = scope;
-  const spec = SessionSpec.parse({
+  const spec = specOf({
     source: { kind: 'file', path: file },
     from: options.from,
     to: options.to,
+    ...mixOf(options),
     ...enginesOf(options),
   });
   for (const to of options.to) {
@@ -77,7 +78,7 @@ export async function dubFile(
     delay: BEHIND,
     rate: RATE,
     anchor: { media: at(0), clock: 0 as ClockTime },
-    mix: { under: levelOf(spec.underDub) },
+    mix: mixFor(spec.mix),
   });
   const dubbing = dub(audio$, shared, {
     from: spec.from as Language,

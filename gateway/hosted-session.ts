@@ -5,7 +5,7 @@ import { ms, seconds, toMs } from '../media/time.ts';
 import { nameOf } from '../models/languages.ts';
 import type { Language } from '../pipeline/domain.ts';
 import { Archive } from './archive.ts';
-import type { Config, SessionSpec } from './config.ts';
+import { type Config, type SessionSpec, delayOf } from './config.ts';
 import type { Log } from './log.ts';
 import type {
   ApiError,
@@ -17,7 +17,7 @@ import type {
   TrackId,
   TrackView,
 } from './protocol.ts';
-import { audioTrack, sameCodec, videoTrack } from './output-tracks.ts';
+import { audioTrack, languageTracks, sameCodec, videoTrack } from './output-tracks.ts';
 import { Refusal, refuse } from './refusal.ts';
 import { Relay } from './relay.ts';
 import { RestartPolicy } from './restart-policy.ts';
@@ -47,10 +47,10 @@ export interface Audience {
 
 /** A publisher is asked for a key frame this often, ms, so that whoever joins the delayed stream soon meets one. */
 const KEY_FRAME_EVERY = 1_500;
-/** The relay keeps this much more than the delay: what a successor needs to refill its decoders. */
+/** The relay keeps this much more than the delay may come to, seconds: what a successor needs to refill its decoders. */
 const RELAY_EXTRA = 4;
-/** Memory for it, bytes: a minute and four seconds of 4 Mbit/s. */
-const RELAY_BYTES = 32 * 1024 * 1024;
+/** Memory for it, bytes: two minutes and four seconds of 4 Mbit/s. */
+const RELAY_BYTES = 64 * 1024 * 1024;
 /** A process that has not said `ready` by then is taken for dead, ms. It loads models first. */
 const READY_WITHIN = 30_000;
 /** A process that reports every second and has not for so long hangs, ms. */
@@ -125,7 +125,7 @@ export class HostedSession {
     this.started = new Promise((ok, refused) => (this.#start = { ok, refused }));
     this.started.catch(() => {});
     this.#offered.set('original', audioTrack('original', spec.from));
-    for (const language of spec.to) this.#offered.set(`dub:${language}`, audioTrack(`dub:${language}`, language));
+    for (const track of spec.to.flatMap(languageTracks)) this.#offered.set(track.id, track);
     this.#video = videoTrack();
   }
 
@@ -139,7 +139,7 @@ export class HostedSession {
   ): Promise<HostedSession> {
     const session = new HostedSession(id, spec, path, house, scope);
     if (spec.source.kind === 'webrtc') {
-      const span = seconds(spec.delay + RELAY_EXTRA);
+      const span = seconds(delayOf(spec).most + RELAY_EXTRA);
       session.#relay = await Relay.open({ span, bytes: RELAY_BYTES }, house.clock, scope);
     }
     session.#room = session.#openRoom();
@@ -245,15 +245,15 @@ export class HostedSession {
 
   /** Dubs into one more language from now on. */
   async addLanguage(language: LanguageTag): Promise<void> {
-    const track = audioTrack(`dub:${language}`, language);
+    const tracks = languageTracks(language);
     if (this.over) throw refuse('conflict', 'The session has ended.');
-    if (this.#offered.has(track.id))
+    if (tracks.some(({ id }) => this.#offered.has(id)))
       throw refuse('conflict', `The session is already dubbed into '${language}'.`, 'to');
-    this.#offered.set(track.id, track);
+    for (const track of tracks) this.#offered.set(track.id, track);
     this.#spec = { ...this.#spec, to: [...this.#spec.to, language] };
-    await this.#process?.send({ type: 'add-language', track });
+    await this.#process?.send({ type: 'add-language', tracks });
     const room = await this.#room;
-    await room.offer(track);
+    for (const track of tracks) await room.offer(track);
     this.tell({ event: 'tracks', data: this.tracks });
   }
 
@@ -261,10 +261,12 @@ export class HostedSession {
     if (this.over) throw refuse('conflict', 'The session has ended.');
     if (!this.#offered.delete(`dub:${language}`))
       throw refuse('not_found', `The session is not dubbed into '${language}'.`, 'to');
+    this.#offered.delete(`voice:${language}`);
     this.#spec = { ...this.#spec, to: this.#spec.to.filter((each) => each !== language) };
     await this.#process?.send({ type: 'remove-language', language });
     const room = await this.#room;
     room.withdraw(`dub:${language}`);
+    room.withdraw(`voice:${language}`);
     this.tell({ event: 'tracks', data: this.tracks });
   }
 
@@ -331,7 +333,7 @@ export class HostedSession {
   #input(tracks: readonly InputTrack[]): void {
     if (this.#inputs.length > 0 && tracks.length === 0) {
       // What was published is still being shown for as long as the delay.
-      const delay = seconds(this.#spec.delay);
+      const delay = seconds(this.#stats?.delay.measured ?? delayOf(this.#spec).start);
       this.#inputUntil = this.#house.clock.now() + delay;
       clearTimeout(this.#timers.input);
       this.#timers.input = setTimeout(() => this.#settle(), toMs(delay) + 1);

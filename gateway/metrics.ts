@@ -79,6 +79,34 @@ export function openMetrics(scope: Scope, subjects: { readonly sfu: Sfu; readonl
   perSession(Counter, 'session_restarts_total', 'Session processes that had to be replaced.', [], (session, say) =>
     say({}, session.restarts),
   );
+  perSession(Gauge, 'lag_seconds', 'How late the programme is shown.', [], ({ stats }, say) => {
+    if (stats && stats.delay.measured !== null) say({}, stats.delay.measured);
+  });
+  perSession(Gauge, 'delay_wanted_seconds', 'How late it is being brought to.', [], ({ stats }, say) => {
+    if (stats) say({}, stats.delay.wanted);
+  });
+  perSession(Gauge, 'drift_ppm', 'How much faster the source’s clock runs than ours.', [], ({ stats }, say) => {
+    if (stats && stats.delay.drift !== null) say({}, stats.delay.drift);
+  });
+  const perTrack = (name: string, help: string, of: 'integrated' | 'truePeak') =>
+    perSession(Gauge, name, help, ['track'], ({ stats }, say) => {
+      for (const [track, measured] of Object.entries(stats?.loudness ?? {})) {
+        const value = measured[of];
+        if (value !== null) say({ track }, value);
+      }
+    });
+  perTrack('loudness_integrated_lufs', 'Integrated loudness of what is sent (EBU R 128).', 'integrated');
+  perTrack('true_peak_dbtp', 'Highest peak of what was sent (ITU-R BS.1770-4).', 'truePeak');
+  perSession(
+    Counter,
+    'lines_fitted_total',
+    'Dubbed lines by the furthest step it took to make them fit.',
+    ['language', 'rung'],
+    ({ stats }, say) => {
+      for (const [language, rungs] of Object.entries(stats?.fit.rungs ?? {}))
+        for (const [rung, count] of Object.entries(rungs)) say({ language, rung }, count);
+    },
+  );
   perSession(
     Gauge,
     'stage_latency_seconds',

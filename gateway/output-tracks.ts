@@ -9,7 +9,7 @@ const VIDEO = 96;
 /** RFC 3550 §5.1: SSRCs and the first time stamp are random. Not 0, which mediasoup takes for none. */
 const random32 = () => randomInt(1, 2 ** 32);
 
-/** The sound of the original, or of one dub. */
+/** The sound of the original, of one dub, or of one dub's voices. */
 export const audioTrack = (id: TrackId, language: string): OutputTrack => ({
   id,
   kind: 'audio',
@@ -22,6 +22,10 @@ export const audioTrack = (id: TrackId, language: string): OutputTrack => ({
   parameters: { useinbandfec: 1, minptime: 10 },
   rtpBase: random32(),
 });
+/** What a language is sent as: the dub as the session mixes it, and its voices alone for viewers who mix it themselves. */
+export const languageTracks = (language: string): OutputTrack[] =>
+  (['dub', 'voice'] as const).map((kind) => audioTrack(`${kind}:${language}`, language));
+
 /** The picture. The codec is a placeholder until the process says what it sends. */
 export const videoTrack = (): OutputTrack => ({
   id: 'video',

@@ -12,8 +12,11 @@
 /** BCP 47. */
 export type LanguageTag = string;
 
-/** What a viewer can receive. `original` and `video` carry the programme itself, `dub:es` the Spanish dub. */
-export type TrackId = 'original' | 'video' | `dub:${LanguageTag}`;
+/**
+ * What a viewer can receive. `original` and `video` carry the programme itself, `dub:es` the Spanish dub as the session
+ * mixes it, `voice:es` that dub's voices alone and silence elsewhere, for viewers who mix it with the original themselves.
+ */
+export type TrackId = 'original' | 'video' | `dub:${LanguageTag}` | `voice:${LanguageTag}`;
 
 /** One delayed track of the session, the same for every viewer. */
 export interface TrackView {
@@ -80,9 +83,42 @@ export interface SpendingView {
   readonly money: { readonly amount: number; readonly currency: string } | null;
 }
 
+/** How late the programme is shown, seconds. */
+export interface DelayView {
+  readonly configured: number | 'auto';
+  /** What it is being brought to; always within `least` and `most`. */
+  readonly wanted: number;
+  /** What it is; `null` before anything is shown. */
+  readonly measured: number | null;
+  /** The least that the stages' lookahead allows. */
+  readonly lookahead: number;
+  readonly least: number;
+  readonly most: number;
+  /** How much faster the source's clock runs than ours, parts per million; `null` while that is not known. */
+  readonly drift: number | null;
+}
+
+/** EBU R 128 and ITU-R BS.1770-4: LUFS, and dBTP for the peak. `null` where nothing was loud or long enough to be measured. */
+export interface LoudnessView {
+  readonly momentary: number | null;
+  readonly shortTerm: number | null;
+  readonly integrated: number | null;
+  readonly truePeak: number | null;
+}
+
+/** What it took to make the dub fit since the session process began. */
+export interface FitView {
+  /** Lines by language, and by the furthest step that was taken: `natural`, `rate`, `borrowed`, `slowed`, `stretched`, `shortened`, `trimmed`. */
+  readonly rungs: Readonly<Record<LanguageTag, Readonly<Record<string, number>>>>;
+  /** Share of them, 0 to 1, that were said whole at 0.9 to 1.2 times the voice's speed; `null` before the first. */
+  readonly withinSpeed: number | null;
+}
+
 export interface StatsView {
-  /** Seconds the programme is late: as configured, as it is now, and the least the stages' lookahead allows. */
-  readonly delay: { readonly configured: number; readonly measured: number | null; readonly lookahead: number };
+  readonly delay: DelayView;
+  /** Of what is sent, by track; `null` where it is not measured. */
+  readonly loudness: Readonly<Record<string, LoudnessView>> | null;
+  readonly fit: FitView;
   readonly mode: ModeView;
   readonly stages: readonly StageView[];
   readonly networks: readonly NetworkView[];

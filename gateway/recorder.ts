@@ -26,7 +26,8 @@ export interface Received {
 
 export interface RecorderOptions {
   readonly session: HostedSession;
-  readonly tracks: readonly TrackView[];
+  /** All of the session's when left out, but for the voices by themselves: the dubs hold them already. */
+  readonly tracks?: readonly TrackView[];
   readonly path: string;
   readonly clock: Clock;
   /** Every packet of sound, and the first one of every picture. */
@@ -50,6 +51,7 @@ interface Incoming {
  */
 export class Recorder {
   readonly #options: RecorderOptions;
+  readonly #tracks: readonly TrackView[];
   readonly #incoming = new Map<number, Incoming>();
   #recording: Promise<Recording> | undefined;
   #waiting: (() => Promise<void>)[] = [];
@@ -61,6 +63,7 @@ export class Recorder {
 
   private constructor(options: RecorderOptions) {
     this.#options = options;
+    this.#tracks = options.tracks ?? options.session.tracks.filter(({ id }) => !id.startsWith('voice:'));
   }
 
   static async open(options: RecorderOptions, scope: Scope): Promise<Recorder> {
@@ -75,7 +78,7 @@ export class Recorder {
     scope.defer(() => transport.close());
     socket.receive((data) => recorder.#datagram(data));
     await transport.connect({ ip: LOOPBACK, port: socket.port });
-    for (const view of options.tracks) {
+    for (const view of recorder.#tracks) {
       const consumer = await room.consume(transport, view.id, plain(room.capabilities));
       const ssrc = consumer.rtpParameters.encodings?.[0]?.ssrc;
       const codec = consumer.rtpParameters.codecs[0]?.mimeType.split('/')[1] ?? '';
@@ -137,7 +140,7 @@ export class Recorder {
       this.#options.onReceived?.({ track: view.id, media, arrived });
       this.#options.onAudio?.(view.id, media, packet.payload);
       this.#latest = media;
-      if (!this.#options.tracks.some(({ kind }) => kind === 'video')) this.#begin(media, undefined);
+      if (!this.#tracks.some(({ kind }) => kind === 'video')) this.#begin(media, undefined);
       this.#write(async (recording) => recording.audio(view.id, media, packet.payload));
       return;
     }
@@ -165,16 +168,16 @@ export class Recorder {
 
   #begin(origin: MediaTime, video: Parameters<typeof Recording.open>[0]['video']): void {
     if (this.#recording) return;
-    const { path, tracks } = this.#options;
+    const { path } = this.#options;
     this.#origin = origin;
     // A dub first: it is what a player picks.
-    const audio = tracks
+    const audio = this.#tracks
       .filter(({ kind }) => kind === 'audio')
       .sort((a, b) => Number(a.id === 'original') - Number(b.id === 'original'))
       .map(({ id, language, label }) => ({
         id,
         language: language ?? 'und',
-        title: id === 'original' ? 'Original' : (label ?? id),
+        title: id === 'original' ? 'Original' : `${label ?? id}${id.startsWith('voice:') ? ', voices' : ''}`,
       }));
     this.#recording = Recording.open({ path, origin, video, audio });
     for (const write of this.#waiting.splice(0)) this.#writing = this.#writing.then(write);

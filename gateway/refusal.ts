@@ -1,4 +1,5 @@
 import type { z } from 'zod';
+import { RENAMED } from './config.ts';
 import type { ApiError } from './protocol.ts';
 
 /** HTTP status of every code an {@link ApiError} may have. */
@@ -46,8 +47,10 @@ export function invalid(issues: readonly Issue[], within = ''): Refusal {
   const [issue] = issues;
   const path = [...(within ? [within] : []), ...(issue?.path ?? []).map(String)];
   if (issue?.code === 'unrecognized_keys') {
-    const field = [...path, issue.keys[0] ?? ''].join('.');
-    return refuse('invalid', `'${field}' is not known here.`, field, 'Leave it out, or check its spelling.');
+    const key = issue.keys.find((each) => RENAMED[each]) ?? issue.keys[0] ?? '';
+    const field = [...path, key].join('.');
+    const fix = RENAMED[key] ?? 'Leave it out, or check its spelling.';
+    return refuse('invalid', `'${field}' is not known here.`, field, fix);
   }
   const field = path.join('.') || null;
   const what = issue?.message ?? 'not accepted';
@@ -60,6 +63,14 @@ export function invalid(issues: readonly Issue[], within = ''): Refusal {
   );
 }
 
+/** What the kinds of a union are, in words: `"auto"`, `a number`. */
+const kindsOf = (issues: readonly (readonly Issue[])[]) =>
+  issues.flatMap(([issue]) => {
+    if (issue?.code === 'invalid_value') return issue.values.map((value) => JSON.stringify(value));
+    return issue?.code === 'invalid_type' ? [article(issue.expected)] : [];
+  });
+const article = (noun: string) => `${/^[aeiou]/.test(noun) ? 'an' : 'a'} ${noun}`;
+
 function fixOf(issue: Issue | undefined): string {
   if (issue?.code === 'invalid_value')
     return `Use one of ${issue.values.map((value) => JSON.stringify(value)).join(', ')}.`;
@@ -68,6 +79,9 @@ function fixOf(issue: Issue | undefined): string {
   }
   if (issue?.code === 'too_small') return `Give ${issue.minimum} or more.`;
   if (issue?.code === 'too_big') return `Give ${issue.maximum} or less.`;
-  if (issue?.code === 'invalid_type') return `Give ${/^[aeiou]/.test(issue.expected) ? 'an' : 'a'} ${issue.expected}.`;
+  if (issue?.code === 'invalid_union' && kindsOf(issue.errors).length > 0)
+    return `Give ${kindsOf(issue.errors).join(' or ')}.`;
+  if (issue?.code === 'invalid_type') return `Give ${article(issue.expected)}.`;
+  if (issue?.code === 'custom' && typeof issue.params?.['fix'] === 'string') return issue.params['fix'];
   return 'See /openapi.json for what is expected.';
 }

@@ -1,7 +1,8 @@
 import { OpusDecoder } from '../media/opus.ts';
 import { type MediaTime, at, seconds } from '../media/time.ts';
 import { listenFor } from './listening.ts';
-import type { TrackId } from './protocol.ts';
+import { fitsWell } from './fit-counts.ts';
+import type { LoudnessView, TrackId } from './protocol.ts';
 import { type Received, Tape } from './recorder.ts';
 import type { LineRecord } from './session/ipc.ts';
 
@@ -19,7 +20,7 @@ export interface Report {
   readonly programme: string;
   readonly from: string;
   readonly to: readonly string[];
-  /** Seconds the programme was shown late, by configuration. */
+  /** Seconds the programme was shown late when the recording ended. */
   readonly delay: number;
   readonly recorded: {
     readonly file: string;
@@ -34,9 +35,18 @@ export interface Report {
     readonly captionOnly: number;
     /** Dub start less source start, programme seconds. */
     readonly startShift: Spread | null;
+    /** The same without its sign: how far from its source a dub starts. */
+    readonly startError: Spread | null;
+    /** Playing speed, 1 = as the voice said it. */
     readonly speed: Spread | null;
+    /** Dubs by the furthest step it took to make them fit, and the share of all dubs that each is, 0 to 1. */
     readonly rungs: Readonly<Record<string, number>>;
+    readonly rungShares: Readonly<Record<string, number>>;
+    /** Share of all dubs that were said whole at 0.9 to 1.2 times the voice's speed; `null` without one. */
+    readonly withinSpeed: number | null;
   };
+  /** What the session measured of what it sent, by track; `null` where it does not measure. */
+  readonly loudness: Readonly<Record<string, LoudnessView>> | null;
   /** Dubs that lie wholly in the recording, listened for in it. */
   readonly listening: {
     readonly scheduled: number;
@@ -101,17 +111,21 @@ export class Witness {
     readonly from: string;
     readonly to: readonly string[];
     readonly delay: number;
+    /** Amplitude of the original under a dub, 0 to 1. */
     readonly underDub: number;
+    readonly loudness: Report['loudness'];
     readonly lines: readonly LineRecord[];
     readonly recorded: Report['recorded'];
     /** The stretch of programme that was recorded. */
     readonly span: { readonly start: MediaTime; readonly end: MediaTime };
   }): Report {
-    const { programme, from, to, delay, lines, recorded, span } = facts;
+    const { programme, from, to, delay, lines, loudness, recorded, span } = facts;
     const within = lines.filter((line) => line.end > span.start && line.start < span.end);
     const count = (...outcomes: LineRecord['outcome'][]) =>
       within.filter((line) => outcomes.includes(line.outcome)).length;
     const dubs = within.flatMap((line) => (line.dub ? [{ ...line, dub: line.dub }] : []));
+    const shifts = dubs.map((line) => (line.dub.start - line.start) / 1e6);
+    const rungs = tally(dubs.map((line) => line.rung ?? 'natural'));
     const heard = dubs
       .filter(({ dub }) => dub.start > span.start + 500_000 && dub.end < span.end)
       .flatMap((line) => this.#listen(line, dubs, facts.underDub) ?? []);
@@ -131,10 +145,14 @@ export class Witness {
         trimmed: count('trimmed'),
         late: count('late'),
         captionOnly: count('expired', 'refused'),
-        startShift: spread(dubs.map((line) => (line.dub.start - line.start) / 1e6)),
+        startShift: spread(shifts),
+        startError: spread(shifts.map(Math.abs)),
         speed: spread(dubs.map((line) => line.speed ?? 1)),
-        rungs: tally(dubs.map((line) => line.rung ?? 'natural')),
+        rungs,
+        rungShares: Object.fromEntries(Object.entries(rungs).map(([rung, n]) => [rung, round(n / dubs.length)])),
+        withinSpeed: dubs.length === 0 ? null : round(dubs.filter(fitsWell).length / dubs.length),
       },
+      loudness,
       listening: {
         scheduled: heard.length,
         heard: heard.filter((each) => each.heard).length,
@@ -183,6 +201,17 @@ const cut = (text: string, width: number) =>
 const show = (value: Spread | null, unit: string, digits = 2) =>
   value ? `p50 ${value.p50.toFixed(digits)} ${unit}, p95 ${value.p95.toFixed(digits)} ${unit}` : 'not measured';
 
+const percent = (share: number) => `${(share * 100).toFixed(share > 0 && share < 0.1 ? 1 : 0)} %`;
+
+function loudnessText(loudness: Report['loudness']): string {
+  const rows = Object.entries(loudness ?? {}).flatMap(([track, { integrated, truePeak }]) =>
+    integrated === null
+      ? []
+      : [`${track} ${integrated.toFixed(1)} LUFS${truePeak === null ? '' : `, peak ${truePeak.toFixed(1)} dBTP`}`],
+  );
+  return rows.join('; ') || 'not measured';
+}
+
 /** A named fact, broken between words where it gets wider than `width`. */
 function fact(name: string, text: string, width: number): string[] {
   const rows: string[] = [];
@@ -208,9 +237,16 @@ export function reportText(report: Report, width = 110): string {
   };
   const facts: Readonly<Record<string, string>> = {
     lines: `${lines.dubbed} dubbed (${lines.trimmed} of them shortened), ${lines.late} late, ${lines.captionOnly} caption only`,
-    speed: [show(lines.speed, '×'), ...Object.entries(lines.rungs).map(([rung, n]) => `${rung} ${n}`)].join(', '),
+    speed: `${show(lines.speed, '×')}${lines.speed ? `, at most ${lines.speed.max.toFixed(2)} ×` : ''}${lines.withinSpeed === null ? '' : `; ${percent(lines.withinSpeed)} whole and within 0.9–1.2 ×`}`,
+    'to make it fit':
+      Object.entries(lines.rungShares)
+        .sort(([, a], [, b]) => b - a)
+        .map(([rung, share]) => `${rung} ${percent(share)}`)
+        .join(', ') || 'not measured',
+    'starts off by': show(lines.startError, 's'),
+    loudness: loudnessText(report.loudness),
     listened: `${listening.heard} of ${listening.scheduled} dubs heard where they were scheduled; onset ${show(listening.offsetMs, 'ms', 0)}`,
-    'ear-voice span': `${show(report.earVoiceSpan, 's')} (the programme is shown ${report.delay} s late)`,
+    'ear-voice span': `${show(report.earVoiceSpan, 's')} (the programme is shown ${report.delay.toFixed(1)} s late)`,
     'dub in place': `${show(report.after.placed, 's')} after the words; ${show(report.slack, 's')} before it was due`,
     'picture to dub': report.avOffsetMs === null ? 'not measured' : `${report.avOffsetMs.toFixed(1)} ms apart`,
     recorded: `${recorded.file}: ${recorded.seconds.toFixed(1)} s, ${recorded.pictures} pictures, ${recorded.packetsLost} packets lost`,

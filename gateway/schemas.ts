@@ -25,7 +25,10 @@ const Track: z.ZodType<TrackView> = z
   .object({
     id: z
       .custom<TrackView['id']>((id) => typeof id === 'string')
-      .meta({ type: 'string', description: 'original, video, or dub:<language>.' }),
+      .meta({
+        type: 'string',
+        description: 'original, video, dub:<language>, or voice:<language>: the dub’s voices alone.',
+      }),
     kind: z.enum(['audio', 'video']),
     language: z.string().nullable(),
     label: z.string().nullable(),
@@ -38,8 +41,39 @@ const Milliseconds = z.object({ p50: z.number().nullable(), p95: z.number().null
 const Stats: z.ZodType<StatsView> = z
   .object({
     delay: z
-      .object({ configured: z.number(), measured: z.number().nullable(), lookahead: z.number() })
-      .describe('Seconds.'),
+      .object({
+        configured: z.union([z.literal('auto'), z.number()]),
+        wanted: z.number().describe('What it is being brought to.'),
+        measured: z.number().nullable().describe('What it is.'),
+        lookahead: z.number().describe('The least that the stages’ lookahead allows.'),
+        least: z.number(),
+        most: z.number(),
+        drift: z.number().nullable().describe('The source’s clock against ours, parts per million.'),
+      })
+      .describe('How late the programme is shown, seconds.'),
+    loudness: z
+      .record(
+        z.string(),
+        z.object({
+          momentary: z.number().nullable(),
+          shortTerm: z.number().nullable(),
+          integrated: z.number().nullable(),
+          truePeak: z.number().nullable(),
+        }),
+      )
+      .nullable()
+      .describe('By track: EBU R 128 in LUFS, and the peak in dBTP.'),
+    fit: z
+      .object({
+        rungs: z
+          .record(z.string(), z.record(z.string(), z.number()))
+          .describe('Lines by language and by the furthest step it took to make them fit.'),
+        withinSpeed: z
+          .number()
+          .nullable()
+          .describe('Share of them, 0 to 1, that were said whole at 0.9 to 1.2 times the voice’s speed.'),
+      })
+      .describe('Since the session process began.'),
     mode: z.object({
       audio: z.enum(['dubbed', 'original']),
       video: z.enum(['driven', 'original', 'none']),

@@ -2,6 +2,7 @@ import { setTimeout as sleep } from 'node:timers/promises';
 import { MonotonicClock } from '../media/clock.ts';
 import type { Scope } from '../media/scope.ts';
 import { at } from '../media/time.ts';
+import { delayOf, levelUnder } from './config.ts';
 import type { HostedSession } from './hosted-session.ts';
 import { Recorder } from './recorder.ts';
 import { type Report, Witness } from './report.ts';
@@ -36,7 +37,6 @@ export class Screening {
     const recorder = await Recorder.open(
       {
         session,
-        tracks: session.tracks,
         path,
         clock: new MonotonicClock(),
         onReceived: (packet) => witness.received(packet),
@@ -52,14 +52,15 @@ export class Screening {
     const { origin, recorded } = this.recorder;
     const { pictures } = await this.recorder.close();
     if (origin === undefined) return undefined;
-    const { delay, underDub, from, to } = this.session.spec;
+    const { spec, stats } = this.session;
     // The dub of what was said last is decided by now: the programme runs `delay` ahead of the recording.
     return this.witness.sum({
       programme,
-      from,
-      to,
-      delay,
-      underDub,
+      from: spec.from,
+      to: spec.to,
+      delay: stats?.delay.measured ?? delayOf(spec).start,
+      underDub: levelUnder(spec.mix),
+      loudness: stats?.loudness ?? null,
       lines: this.session.archive.lines,
       recorded: { file: this.#path, seconds: recorded / 1e6, pictures, packetsLost: this.recorder.lost },
       span: { start: origin, end: at(origin + recorded) },

@@ -119,6 +119,13 @@ export class Sessions {
       const error = abilities.supports(spec, language);
       if (error) throw new Refusal({ ...error, field: error.field === 'to' ? `to.${i}` : error.field });
     }
+    if (spec.video === 'stretch')
+      throw refuse(
+        'invalid',
+        'A live session cannot stretch its picture: it would fall behind the programme.',
+        'video',
+        'Leave it out, or make the recording with: livedub dub.',
+      );
     const error = abilities.accepts(spec);
     if (error) throw new Refusal(error);
   }

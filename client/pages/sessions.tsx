@@ -1,9 +1,9 @@
 import { useEffect, useRef, useState } from 'preact/hooks';
-import type { SessionView } from '../../gateway/protocol.ts';
+import type { SessionView, StatsView } from '../../gateway/protocol.ts';
 import { endSession, listSessions } from '../api.ts';
 import { failureOf, sentences } from '../failure.ts';
 import { languageName } from '../language-name.ts';
-import { delayWords } from '../mode-words.ts';
+import { delayWords, loudnessWords } from '../mode-words.ts';
 import { CreateSession } from '../parts/create-session.tsx';
 import { Icon } from '../parts/icon.tsx';
 import { StatePill } from '../parts/state-pill.tsx';
@@ -107,6 +107,10 @@ export function SessionsPage() {
             <p class="facts">
               {session.stats && <span>{viewersWords(session.stats.viewers)}</span>}
               {session.stats && <span>{delayWords(session.stats)}</span>}
+              {session.stats && session.stats.fit.withinSpeed !== null && (
+                <span>{fitShareWords(session.stats.fit.withinSpeed)}</span>
+              )}
+              {session.stats && loudnessOf(session.stats) && <span>{loudnessOf(session.stats)}</span>}
               <span>{session.source.kind === 'file' ? 'From a file' : 'From a browser'}</span>
             </p>
             <div class="actions">
@@ -135,3 +139,11 @@ export function SessionsPage() {
 }
 
 const viewersWords = (viewers: number) => (viewers === 1 ? '1 viewer' : `${viewers} viewers`);
+const fitShareWords = (share: number) => `${(share * 100).toFixed(0)} % of lines fit`;
+
+/** Of the first dub that was measured. */
+function loudnessOf({ loudness }: StatsView): string | null {
+  const [, first] =
+    Object.entries(loudness ?? {}).find(([id, { integrated }]) => id.startsWith('dub:') && integrated !== null) ?? [];
+  return first ? loudnessWords({ ...first, momentary: null }) : null;
+}

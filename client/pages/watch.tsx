@@ -198,8 +198,16 @@ function announcement(state: ViewingState): string {
   const language =
     heard?.language &&
     (state.heard === 'original' ? `Original, ${languageName(heard.language)}` : languageName(heard.language));
-  return [language && `Playing: ${language}.`, mode?.explanation].filter(Boolean).join(' ');
+  const alone = state.heard?.startsWith('voice:') && state.preferences.original;
+  const under = alone && alone !== 'mixed' && UNDER_WORDS[alone];
+  return [language && `Playing: ${language}.`, under, mode?.explanation].filter(Boolean).join(' ');
 }
+
+const UNDER_WORDS = {
+  silent: 'The original is silent under the dub.',
+  quiet: 'The original is quiet under the dub.',
+  'voice-over': 'The original is heard behind the dub.',
+};
 
 function hookOf(viewing: Viewing, video: () => HTMLVideoElement | null): ViewerHook {
   const state = () => viewing.store.value;
@@ -232,6 +240,9 @@ function hookOf(viewing: Viewing, video: () => HTMLVideoElement | null): ViewerH
     },
     get audioLevel() {
       return viewing.audioLevel;
+    },
+    get originalLevel() {
+      return viewing.originalLevel;
     },
     get audioPeakHz() {
       return viewing.audioPeakHz;

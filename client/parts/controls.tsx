@@ -1,8 +1,10 @@
 import type { ComponentChildren } from 'preact';
 import { useEffect, useRef } from 'preact/hooks';
+import type { TrackId, TrackView } from '../../gateway/protocol.ts';
 import { languageName, ownName } from '../language-name.ts';
 import { delayWords } from '../mode-words.ts';
-import { CAPTION_MODES, type CaptionMode } from '../preferences.ts';
+import { voiceOf } from '../blend.ts';
+import { CAPTION_MODES, type CaptionMode, ORIGINAL_MODES, type OriginalMode, VOICE_OVER } from '../preferences.ts';
 import type { Action } from '../shortcuts.ts';
 import type { Viewing, ViewingState } from '../viewing.ts';
 import { Icon, type IconName } from './icon.tsx';
@@ -26,7 +28,7 @@ export function Controls({ viewing, state, menu, onMenu, onAction, statsShown }:
   const bar = useRef<HTMLDivElement>(null);
   useEffect(() => {
     if (!menu) return;
-    if (menu === 'language') for (const { id, kind } of tracks) if (kind === 'audio') viewing.prepare(id);
+    if (menu === 'language') for (const id of spare(chosen, tracks)) viewing.prepare(id);
     const outside = (event: PointerEvent) => {
       if (event.target instanceof Node && !bar.current?.contains(event.target)) onMenu(null);
     };
@@ -83,36 +85,22 @@ export function Controls({ viewing, state, menu, onMenu, onAction, statsShown }:
         {menu === 'language' && (
           <Panel title="Listen in" onClose={() => onMenu(null)}>
             <div role="radiogroup" aria-label="Listen in">
-              {tracks
-                .filter(({ kind }) => kind === 'audio')
-                .map((track) => (
-                  <label class="option" key={track.id}>
-                    <input
-                      type="radio"
-                      name="track"
-                      checked={track.id === chosen}
-                      onChange={() => viewing.choose(track.id)}
-                    />
-                    <span>
-                      {track.id === 'original' ? 'Original' : track.language ? ownName(track.language) : track.id}
-                    </span>
-                    <small>{track.language && languageName(track.language)}</small>
-                  </label>
-                ))}
+              {tracks.filter(isLanguage).map((track) => (
+                <label class="option" key={track.id}>
+                  <input
+                    type="radio"
+                    name="track"
+                    checked={track.id === chosen}
+                    onChange={() => viewing.choose(track.id)}
+                  />
+                  <span>
+                    {track.id === 'original' ? 'Original' : track.language ? ownName(track.language) : track.id}
+                  </span>
+                  <small>{track.language && languageName(track.language)}</small>
+                </label>
+              ))}
             </div>
-            <label class="slider">
-              <span>Original under the dub</span>
-              <input
-                type="range"
-                min="0"
-                max="1"
-                step="0.05"
-                disabled={chosen === 'original'}
-                aria-valuetext={`${Math.round(preferences.under * 100)} %`}
-                value={preferences.under}
-                onInput={(event) => viewing.prefer({ under: event.currentTarget.valueAsNumber })}
-              />
-            </label>
+            <OriginalUnderDub viewing={viewing} state={state} />
           </Panel>
         )}
       </div>
@@ -157,6 +145,85 @@ export function Controls({ viewing, state, menu, onMenu, onAction, statsShown }:
     </div>
   );
 }
+
+/** What can be listened to: the voices by themselves are no language of their own. */
+const isLanguage = ({ id, kind }: TrackView) => kind === 'audio' && !id.startsWith('voice:');
+
+/** What may be chosen next: every language, and what the dub that is heard is mixed from. */
+const spare = (chosen: TrackId | null, tracks: readonly TrackView[]): TrackId[] => {
+  const voice = voiceOf(chosen, tracks);
+  return [...tracks.filter(isLanguage).map(({ id }) => id), ...(voice ? [voice] : [])];
+};
+
+/** How the original sounds under the dub: a choice where the page can mix it, else more of it or less. */
+function OriginalUnderDub({
+  viewing,
+  state: { preferences, chosen, tracks },
+}: {
+  viewing: Viewing;
+  state: ViewingState;
+}) {
+  const { original, voiceOver, under } = preferences;
+  if (!tracks.some(({ id }) => id.startsWith('voice:')) || (chosen !== 'original' && !voiceOf(chosen, tracks))) {
+    return (
+      <label class="slider">
+        <span>Original under the dub</span>
+        <input
+          type="range"
+          min="0"
+          max="1"
+          step="0.05"
+          disabled={chosen === 'original'}
+          aria-valuetext={`${Math.round(under * 100)} %`}
+          value={under}
+          onInput={(event) => viewing.prefer({ under: event.currentTarget.valueAsNumber })}
+        />
+      </label>
+    );
+  }
+  return (
+    <div class="under" role="radiogroup" aria-labelledby="under-title">
+      <h3 id="under-title">How the original sounds under the dub</h3>
+      {ORIGINAL_MODES.map((mode) => (
+        <label class="option" key={mode}>
+          <input
+            type="radio"
+            name="original"
+            disabled={chosen === 'original'}
+            checked={mode === original}
+            onChange={() => viewing.prefer({ original: mode })}
+          />
+          <span>{ORIGINAL_WORDS[mode].name}</span>
+          <small>{mode === 'voice-over' ? decibels(voiceOver) : ORIGINAL_WORDS[mode].says}</small>
+        </label>
+      ))}
+      {original === 'voice-over' && (
+        <label class="slider">
+          <span>Original behind the voice-over</span>
+          <input
+            type="range"
+            min={VOICE_OVER.least}
+            max={VOICE_OVER.most}
+            step="1"
+            disabled={chosen === 'original'}
+            aria-valuetext={decibels(voiceOver)}
+            value={voiceOver}
+            onInput={(event) => viewing.prefer({ voiceOver: event.currentTarget.valueAsNumber })}
+          />
+        </label>
+      )}
+    </div>
+  );
+}
+
+const decibels = (level: number) => `${level < 0 ? '−' : ''}${Math.abs(level)} dB`;
+
+const ORIGINAL_WORDS: Record<OriginalMode, { readonly name: string; readonly says: string }> = {
+  mixed: { name: 'As mixed', says: 'for everybody' },
+  silent: { name: 'Silent', says: 'the dub alone' },
+  quiet: { name: 'Quiet', says: '−20 dB' },
+  'voice-over': { name: 'Voice-over', says: '' },
+};
 
 const CAPTION_WORDS: Record<CaptionMode, string> = {
   off: 'Off',

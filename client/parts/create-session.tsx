@@ -7,7 +7,14 @@ import { token } from '../storage.ts';
 import { Field, FieldError } from './field.tsx';
 
 /** Fields of the form; an error anywhere else is shown above it. */
-const FIELDS = ['name', 'source', 'from', 'to', 'delay', 'denoise', 'underDub'] as const;
+const FIELDS = ['name', 'source', 'from', 'to', 'delay', 'denoise', 'mix', 'voices'] as const;
+/** What becomes of the original while the dub speaks, with the level (dB) that each begins with. */
+const MIX_MODES = {
+  duck: { name: 'Lowered', says: 'The original goes down under the dub.', under: -20 },
+  'voice-over': { name: 'Voice-over', says: 'The speaker is still heard behind the dub.', under: -12 },
+  replace: { name: 'Silent', says: 'The dub alone.', under: 0 },
+} as const;
+type MixMode = keyof typeof MIX_MODES;
 type FieldName = (typeof FIELDS)[number];
 
 /** The form's field a refusal speaks of: `source.path` and `to.0` belong to `source` and `to`. */
@@ -24,7 +31,10 @@ export function CreateSession(props: { onCreated: (session: SessionView) => void
   const [to, setTo] = useState<readonly string[]>(['es']);
   const [delay, setDelay] = useState(5);
   const [denoise, setDenoise] = useState(false);
-  const [underDub, setUnderDub] = useState(0.1);
+  const [auto, setAuto] = useState(false);
+  const [mode, setMode] = useState<MixMode>('duck');
+  const [under, setUnder] = useState<number>(MIX_MODES.duck.under);
+  const [cloning, setCloning] = useState(false);
   const [busy, setBusy] = useState(false);
   const [failure, setFailure] = useState<Failure | null>(null);
   const [accessToken, setAccessToken] = useState('');
@@ -57,9 +67,10 @@ export function CreateSession(props: { onCreated: (session: SessionView) => void
           source: kind === 'webrtc' ? { kind } : { kind, path, loop },
           from,
           to: to.filter((tag) => targets.length === 0 || targets.includes(tag)),
-          delay,
+          delay: auto ? 'auto' : delay,
           denoise,
-          underDub,
+          mix: mode === 'replace' ? { mode } : { mode, under },
+          ...(cloning && { voices: { cloning: 'consented' as const } }),
         }),
       );
     } catch (cause) {
@@ -172,28 +183,63 @@ export function CreateSession(props: { onCreated: (session: SessionView) => void
               min="2"
               max="60"
               step="0.5"
+              disabled={auto}
               value={delay}
               onInput={(e) => setDelay(e.currentTarget.valueAsNumber || 0)}
             />
           )}
         </Field>
-        <Field
-          id="underDub"
-          label={`Original under the dub: ${Math.round(underDub * 100)} %`}
-          error={errorAt('underDub')}
-        >
+        <label class="check">
+          <input type="checkbox" checked={auto} onChange={(e) => setAuto(e.currentTarget.checked)} /> As little delay as
+          the lines need
+        </label>
+        <Field id="mix" label="Original under the dub" error={errorAt('mix')} hint={MIX_MODES[mode].says}>
           {(input) => (
-            <input
+            <select
               {...input}
-              type="range"
-              min="0"
-              max="1"
-              step="0.05"
-              value={underDub}
-              onInput={(e) => setUnderDub(e.currentTarget.valueAsNumber)}
-            />
+              value={mode}
+              onChange={(e) => {
+                const chosen = e.currentTarget.value as MixMode;
+                setMode(chosen);
+                setUnder(MIX_MODES[chosen].under);
+              }}
+            >
+              {Object.entries(MIX_MODES).map(([value, { name }]) => (
+                <option key={value} value={value}>
+                  {name}
+                </option>
+              ))}
+            </select>
           )}
         </Field>
+        {mode !== 'replace' && (
+          <Field id="under" label={`Its level there: ${under === 0 ? '' : '−'}${Math.abs(under)} dB`}>
+            {(input) => (
+              <input
+                {...input}
+                type="range"
+                min="-40"
+                max="0"
+                step="1"
+                value={under}
+                onInput={(e) => setUnder(e.currentTarget.valueAsNumber)}
+              />
+            )}
+          </Field>
+        )}
+        <fieldset class="field" aria-describedby={errorAt('voices') ? 'voices-error' : undefined}>
+          <legend>Voices</legend>
+          <label class="check">
+            <input
+              type="checkbox"
+              checked={cloning}
+              aria-invalid={Boolean(errorAt('voices'))}
+              onChange={(e) => setCloning(e.currentTarget.checked)}
+            />{' '}
+            Imitate the speakers’ own voices. I confirm that everybody who speaks has agreed to it.
+          </label>
+          {errorAt('voices') && <FieldError id="voices-error" text={errorAt('voices') ?? ''} />}
+        </fieldset>
         <label class="check">
           <input type="checkbox" checked={denoise} onChange={(e) => setDenoise(e.currentTarget.checked)} /> Clean up
           noise before recognition

@@ -1,4 +1,5 @@
 import { useRef, useState } from 'preact/hooks';
+import { driftWords, fitWords, latenessWords, loudnessWords } from '../mode-words.ts';
 import type { InboundStats, Reception } from '../reception.ts';
 import { useTick } from '../use.ts';
 import type { Viewing, ViewingState } from '../viewing.ts';
@@ -24,6 +25,8 @@ export function StatsPanel({
   });
   const { video, audio } = now;
   const { stats } = state;
+  // Of voices that are mixed here, the dub that everybody else hears.
+  const loudness = stats?.loudness?.[(state.heard ?? '').replace(/^voice:/, 'dub:')];
   const drops = stats ? Object.entries(stats.drops).filter(([, count]) => count > 0) : [];
   return (
     <aside class="stats" aria-label="Statistics">
@@ -55,10 +58,10 @@ export function StatsPanel({
           <Row name="Last switch" value={viewing.switchedInMs === null ? null : `${viewing.switchedInMs} ms`} />
           {stats && (
             <>
-              <Row
-                name="Delay"
-                value={`${(stats.delay.measured ?? stats.delay.configured).toFixed(2)} s, ${stats.delay.lookahead.toFixed(1)} s at least`}
-              />
+              <Row name="Delay" value={latenessWords(stats.delay)} />
+              <Row name="Drift" value={driftWords(stats.delay.drift)} />
+              <Row name="Loudness" value={loudness ? loudnessWords(loudness) : null} />
+              <Row name="Fit" value={fitWords(stats.fit)} />
               <Row
                 name="Lines"
                 value={`${stats.lines.dubbed} dubbed · ${stats.lines.captionOnly} captions only · ${stats.lines.late} late · ${stats.lines.trimmed} trimmed`}

@@ -78,7 +78,7 @@ export type ToSession =
   /** The publisher's tracks, whole list, whenever it changes; empty when the publisher has left. */
   | { readonly type: 'input'; readonly tracks: readonly InputTrack[] }
   | { readonly type: 'report'; readonly report: SenderReport }
-  | { readonly type: 'add-language'; readonly track: OutputTrack }
+  | { readonly type: 'add-language'; readonly tracks: readonly OutputTrack[] }
   | { readonly type: 'remove-language'; readonly language: string }
   /** Ends in an orderly way; the process then exits by itself. */
   | { readonly type: 'stop' };

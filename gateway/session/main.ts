@@ -28,7 +28,7 @@ async function hear(message: ToSession): Promise<void> {
     case 'report':
       return (await session)?.report(message.report);
     case 'add-language':
-      return (await session)?.addLanguage(message.track);
+      return (await session)?.addLanguage(message.tracks);
     case 'remove-language':
       return (await session)?.removeLanguage(message.language);
     case 'stop':

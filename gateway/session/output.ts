@@ -159,8 +159,7 @@ export class Output {
 
   #play(played: Played): void {
     for (const { track, rtp, encoder } of this.#audio.values()) {
-      const pcm = (track.id !== 'original' && played.dubs.get(track.language ?? '')?.left) || played.pcm;
-      this.#send(rtp.packet(encoder.encode(pcm), played.start, false));
+      this.#send(rtp.packet(encoder.encode(soundOf(track, played)), played.start, false));
     }
   }
 
@@ -182,4 +181,11 @@ export class Output {
     const { ssrc, payloadType, clockRate, rtpBase } = track;
     return new RtpTrack({ ssrc, payloadType, rate: clockRate, rtpBase, numbering, cname: this.#options.cname });
   }
+}
+
+/** What of a played stretch goes out as `track`. */
+function soundOf({ id, language }: OutputTrack, { pcm, dubs }: Played): Float32Array {
+  const dub = id === 'original' ? undefined : dubs.get(language ?? '');
+  if (id.startsWith('voice:')) return dub?.voice ?? new Float32Array(pcm.length);
+  return dub?.left ?? pcm;
 }

@@ -1,7 +1,6 @@
 import { Subject } from 'rxjs';
 import { type AudioChunk, endOf } from '../../media/audio.ts';
 import { type Anchor, type Clock, clockAt, pace } from '../../media/clock.ts';
-import { levelOf } from '../../media/mix.ts';
 import { rubberband } from '../../media/rubberband.ts';
 import type { Scope } from '../../media/scope.ts';
 import { type MediaTime, type Span, between, later, ms, seconds, toMs } from '../../media/time.ts';
@@ -17,6 +16,8 @@ import type { Fault } from '../../pipeline/fault.ts';
 import type { Mode } from '../../pipeline/mode.ts';
 import { SEGMENTING } from '../../pipeline/segmenter.ts';
 import { CLOSING } from '../../pipeline/utterances.ts';
+import { delayOf, mixFor } from '../config.ts';
+import { FitCounts } from '../fit-counts.ts';
 import type { ModeView, StatsView } from '../protocol.ts';
 import { Engines } from './engines.ts';
 import { FileSource } from './file-source.ts';
@@ -52,6 +53,7 @@ export class Session implements Sink {
   readonly #socket: { readonly input: MediaSocket; readonly output: MediaSocket };
   readonly #live: LiveSource | undefined;
   readonly #load = new ProcessLoad();
+  readonly #fits = new FitCounts();
   readonly #audio$ = new Subject<AudioChunk>();
   readonly #languages = new Map<string, Scope>();
   /** Until the engines are there. */
@@ -115,15 +117,21 @@ export class Session implements Sink {
     this.#live?.report(report);
   }
 
-  async addLanguage(track: OutputTrack): Promise<void> {
-    this.#audio.set(track.id, track);
-    this.#output?.addAudio(track);
-    if (this.#dubbing) await this.#dub(this.#dubbing, track.language as Language);
+  /** @param tracks of one language */
+  async addLanguage(tracks: readonly OutputTrack[]): Promise<void> {
+    for (const track of tracks) {
+      this.#audio.set(track.id, track);
+      this.#output?.addAudio(track);
+    }
+    const language = tracks[0]?.language;
+    if (this.#dubbing && language) await this.#dub(this.#dubbing, language as Language);
   }
 
   async removeLanguage(language: string): Promise<void> {
-    this.#audio.delete(`dub:${language}`);
-    this.#output?.removeAudio(`dub:${language}`);
+    for (const id of [`dub:${language}`, `voice:${language}`]) {
+      this.#audio.delete(id);
+      this.#output?.removeAudio(id);
+    }
     this.#dubbing?.removeLanguage(language as Language);
     this.#timeline?.endDub(language);
     const scope = this.#languages.get(language);
@@ -164,7 +172,7 @@ export class Session implements Sink {
     if (resume) this.#open(resume.anchor);
     if (spec.source.kind === 'file') {
       const { path, loop } = spec.source;
-      const delay = seconds(spec.delay);
+      const delay = seconds(delayOf(spec).start);
       const source = await FileSource.open(
         { path, loop, delay, clock: this.#clock, resume: resume?.anchor },
         this.#scope,
@@ -202,13 +210,15 @@ export class Session implements Sink {
   #open(anchor: Anchor): void {
     if (this.#timeline) return;
     const { spec, resume, sfu, session } = this.#start;
-    const delay = seconds(spec.delay);
+    const { start, most } = delayOf(spec);
+    const delay = seconds(start);
+    const hold = seconds(most + toMs(AHEAD) / 1_000);
     const timeline = (this.#timeline = new Timeline({
       delay,
       rate: 48_000,
       anchor,
-      mix: { under: levelOf(spec.underDub) },
-      keep: (delay + AHEAD) as Span,
+      mix: mixFor(spec.mix),
+      keep: hold,
       ...(resume && { now: this.#clock.now() }),
     }));
     const output = new Output(
@@ -217,7 +227,7 @@ export class Session implements Sink {
         timeline,
         send: (datagram) => this.#socket.output.send(datagram, sfu),
         cname: session,
-        hold: (delay + AHEAD) as Span,
+        hold,
         videoSequence: resume?.videoSequence,
       },
       this.#scope,
@@ -269,15 +279,18 @@ export class Session implements Sink {
       from: spec.from as Language,
       clock: this.#clock,
       pace: 'live',
-      deadline: (t) => this.#timeline?.deadline(t) ?? later(this.#clock.now(), seconds(spec.delay)),
+      deadline: (t) => this.#timeline?.deadline(t) ?? later(this.#clock.now(), seconds(delayOf(spec).start)),
       stretcher,
       place: (clip) => this.#place(clip),
       generation: resume?.generation ?? 0,
-      ...within(seconds(spec.delay)),
+      ...within(seconds(delayOf(spec).start)),
     });
     this.#scope.defer(() => dubbing.close());
     dubbing.cues$.subscribe((cue) => this.#cue(cue));
-    dubbing.lines$.subscribe((line) => this.#tell({ type: 'line', line }));
+    dubbing.lines$.subscribe((line) => {
+      this.#fits.add(line);
+      this.#tell({ type: 'line', line });
+    });
     dubbing.faults$.subscribe(({ fault }) => this.#fault(fault));
     dubbing.mode$.subscribe((mode) => {
       this.#mode = mode;
@@ -358,13 +371,20 @@ export class Session implements Sink {
     const now = this.#clock.now();
     const measured =
       timeline && this.#output?.live ? between(clockAt(timeline.anchor, timeline.position), now) : undefined;
+    const { start, least, most } = delayOf(spec);
     const totals = dubbing?.totals ?? { dubbed: 0, trimmed: 0, late: 0, captionOnly: 0 };
     const stats: StatsView = {
       delay: {
         configured: spec.delay,
+        wanted: round(timeline ? toMs(timeline.delay) / 1_000 : start),
         measured: measured === undefined ? null : round(toMs(measured) / 1_000),
         lookahead: round(toMs(dubbing?.lookahead ?? ms(0)) / 1_000),
+        least,
+        most,
+        drift: null,
       },
+      loudness: null,
+      fit: this.#fits.view,
       mode: this.#modeView,
       stages: (dubbing?.stages ?? []).map(({ name, engine, standIn, state, latency, dropped, faults }) => ({
         kind: name,

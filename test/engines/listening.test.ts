@@ -157,6 +157,7 @@ describe.skipIf(lacking)(`listening to what was received (needs ${lacking ?? 'fl
         to: ['es'],
         delay: 5,
         underDub: UNDER,
+        loudness: null,
         lines: moved.map(lineOf),
         recorded: { file: 'x', seconds: 12, pictures: 0, packetsLost: 0 },
         span: { start: origin, end: later(origin, samples(original.length, 48_000)) },

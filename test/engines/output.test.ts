@@ -34,6 +34,7 @@ const ORIGINAL: OutputTrack = {
 };
 const SPANISH: OutputTrack = { ...base, id: 'dub:es', kind: 'audio', language: 'es', ssrc: 2, rtpBase: 5_000 };
 const GERMAN: OutputTrack = { ...base, id: 'dub:de', kind: 'audio', language: 'de', ssrc: 3, rtpBase: 6_000 };
+const VOICE: OutputTrack = { ...base, id: 'voice:es', kind: 'audio', language: 'es', ssrc: 5, rtpBase: 7_000 };
 const VIDEO: OutputTrack = {
   id: 'video',
   kind: 'video',
@@ -141,6 +142,31 @@ describe.skipIf(missing())(`what a session sends (${missing() ?? 'libopus'})`, (
     // libopus is 6.5 ms behind what it is given: the last of it comes in a frame of its own.
     expect([heard[0], heard.at(-1)]).toEqual([25, 50]);
     expect(heard).toHaveLength(26);
+  });
+
+  test('the voices of a dub go out alone: silence where nobody is dubbed, and never the original', async () => {
+    const sent: RtpPacket[] = [];
+    const [original, voice] = [tone(960), tone(960).map((x) => x / 2)];
+    let k = 0;
+    // Every other frame is dubbed.
+    const frames = () => [
+      {
+        start: at(20_000 * k),
+        rate: 48_000,
+        pcm: original,
+        dubs: new Map<string, unknown>([['es', (k += 1) % 100 < 50 ? original : { voice }]]),
+      },
+    ];
+    const timeline = { frames, position: at(0), playhead: () => at(0) } as unknown as Timeline;
+    const send = (data: Uint8Array) => !isRtcp(data) && sent.push(parseRtp(data)!);
+    const output = new Output({ clock, timeline, send, cname: 'test', hold: seconds(4) }, scope);
+    output.addAudio(VOICE);
+    for (let tick = 0; tick < 100; tick += 1) output.tick();
+    using decoder = new OpusDecoder();
+    const peaks = sent.map(({ payload }) => Math.max(...decoder.decode(payload).map(Math.abs)));
+    expect(peaks).toHaveLength(100);
+    expect(Math.max(...peaks.slice(0, 48))).toBeLessThan(0.001);
+    expect(Math.min(...peaks.slice(52))).toBeCloseTo(0.25, 1);
   });
 
   test('a language that comes later is numbered as if it had always been there; one that is gone gets nothing', async () => {

@@ -6,7 +6,7 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterAll, beforeAll, beforeEach, describe, expect, test } from 'vitest';
 import { SessionSpec } from '../../gateway/config.ts';
-import { audioTrack, videoTrack } from '../../gateway/output-tracks.ts';
+import { audioTrack, languageTracks, videoTrack } from '../../gateway/output-tracks.ts';
 import { root } from '../../gateway/root.ts';
 import type { FromSession, ToSession } from '../../gateway/session/ipc.ts';
 import { Session } from '../../gateway/session/session.ts';
@@ -48,7 +48,7 @@ describe.skipIf(lacking)(`a session of a recorded programme (needs ${lacking ?? 
     await once(sfu, 'listening');
     scope.defer(() => sfu.close());
     const told: FromSession[] = [];
-    const outputs = [audioTrack('original', 'en'), audioTrack('dub:es', 'es'), videoTrack()];
+    const outputs = [audioTrack('original', 'en'), ...languageTracks('es'), videoTrack()];
     const session = await Session.open(
       {
         type: 'start',
@@ -77,8 +77,8 @@ describe.skipIf(lacking)(`a session of a recorded programme (needs ${lacking ?? 
     await eventually(() => of('ended').length > 0, 'the programme is over', 20_000);
     expect(of('live')).toHaveLength(1);
     expect(of('video').at(-1)?.track).toMatchObject({ id: 'video', mimeType: 'video/H264' });
-    // All of it: 6 s in frames of 20 ms, each once, on both tracks; 150 pictures.
-    for (const id of ['original', 'dub:es']) {
+    // All of it: 6 s in frames of 20 ms, each once, on every track; 150 pictures.
+    for (const id of ['original', 'dub:es', 'voice:es']) {
       const { rtpBase } = outputs.find((each) => each.id === id)!;
       const frames = track(id).map(({ timestamp }) => ((timestamp - rtpBase) >>> 0) / 960);
       expect(frames.slice(0, 300)).toEqual(Array.from({ length: 300 }, (_, i) => i));
@@ -95,7 +95,9 @@ describe.skipIf(lacking)(`a session of a recorded programme (needs ${lacking ?? 
         .at(-1),
     ).toEqual({ audio: 'dubbed', video: 'original', text: 'translated', quality: 'full' });
     expect(of('stats').at(-1)?.stats).toMatchObject({
-      delay: { configured: 3, measured: expect.closeTo(3, 0) as number },
+      delay: { configured: 3, wanted: 3, measured: expect.closeTo(3, 0) as number, least: 3, most: 6, drift: null },
+      loudness: null,
+      fit: { rungs: { es: {} }, withinSpeed: expect.any(Number) as number },
       drops: { 'audio frames skipped': 0, 'audio before engines': 0, 'datagrams not sent': 0 },
     });
     expect(of('pulse').length).toBeGreaterThan(10);
@@ -105,10 +107,11 @@ describe.skipIf(lacking)(`a session of a recorded programme (needs ${lacking ?? 
   test('gains and loses a language while it runs', async () => {
     const { session, of, packets } = await open({ delay: 2, source: { kind: 'file', path, loop: true } });
     await eventually(() => of('live').length > 0, 'it is live', 10_000);
-    const portuguese = audioTrack('dub:pt', 'pt');
+    const portuguese = languageTracks('pt');
     await session.addLanguage(portuguese);
-    const heard = () => packets.filter(({ ssrc }) => ssrc === portuguese.ssrc).length;
-    await eventually(() => heard() > 10, 'sound in the new language');
+    const heard = () =>
+      Math.min(...portuguese.map((track) => packets.filter(({ ssrc }) => ssrc === track.ssrc).length));
+    await eventually(() => heard() > 10, 'sound in the new language, its dub and its voices');
     await session.removeLanguage('pt');
     await new Promise((wake) => setTimeout(wake, 50));
     const before = heard();

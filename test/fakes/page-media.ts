@@ -5,8 +5,15 @@ import { promisify } from 'node:util';
 import type { types } from 'mediasoup';
 import type { Method, Methods, TrackId, TrackView } from '../../gateway/protocol.ts';
 
-/** Each sound has its own pitch, Hz, so that a test can tell what is heard. */
-export const PITCH: Readonly<Record<string, number>> = { original: 440, 'dub:es': 880, 'dub:ca': 660 };
+/** Each sound has its own pitch, Hz, so that a test can tell what is heard. Catalan's voices do not come by themselves. */
+export const PITCH: Readonly<Record<string, number>> = {
+  original: 440,
+  'dub:es': 880,
+  'dub:ca': 660,
+  'voice:es': 1_320,
+};
+/** Voices are half as loud as everything else: beside an original that is up they are not the strongest. */
+const SOFTER = 0.5;
 
 const LISTEN = { ip: '127.0.0.1' } as const;
 
@@ -212,7 +219,7 @@ export class PageMedia {
         void producer.enableTraceEvent([]);
       });
     });
-    const language = id === 'video' ? null : id === 'original' ? 'en' : id.slice(4);
+    const language = id === 'video' ? null : id === 'original' ? 'en' : (id.split(':')[1] ?? null);
     return {
       id,
       kind: producer.kind,
@@ -228,8 +235,9 @@ async function encoded(directory: string): Promise<string> {
   const file = join(directory, 'programme.mkv');
   const inputs = ['-f', 'lavfi', '-i', 'testsrc2=size=640x360:rate=25'];
   const maps = ['-map', '0:v'];
-  for (const [index, pitch] of Object.values(PITCH).entries()) {
-    inputs.push('-f', 'lavfi', '-i', `sine=frequency=${pitch}:sample_rate=48000`);
+  for (const [index, [id, pitch]] of Object.entries(PITCH).entries()) {
+    const volume = id.startsWith('voice:') ? SOFTER : 1;
+    inputs.push('-f', 'lavfi', '-i', `sine=frequency=${pitch}:sample_rate=48000,volume=${volume}`);
     maps.push('-map', `${index + 1}:a`);
   }
   const codecs = [

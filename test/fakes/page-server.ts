@@ -209,7 +209,12 @@ export function cannedSession(id: string, part: Partial<SessionView> = {}): Sess
       { id: 'dub:ca', kind: 'audio', language: 'ca', label: 'català', rtp: { base: 0, rate: 48_000 } },
     ],
     stats: {
-      delay: { configured: 5, measured: 5.02, lookahead: 3.4 },
+      delay: { configured: 5, wanted: 5, measured: 5.02, lookahead: 3.4, least: 5, most: 10, drift: 12.4 },
+      loudness: {
+        original: { momentary: -24.1, shortTerm: -23.6, integrated: -22.8, truePeak: -2.1 },
+        'dub:es': { momentary: -23.9, shortTerm: -23.2, integrated: -23.1, truePeak: -1.2 },
+      },
+      fit: { rungs: { es: { natural: 12, borrowed: 5, stretched: 4 } }, withinSpeed: 0.952 },
       mode: { audio: 'dubbed', video: 'original', text: 'translated', quality: 'full' },
       stages: [
         {

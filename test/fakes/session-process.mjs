@@ -47,7 +47,7 @@ process.on('message', async (message) => {
       say({ type: 'listening' });
       return offerVideo();
     case 'add-language':
-      outputs.push(message.track);
+      outputs.push(...message.tracks);
       return;
     case 'remove-language':
       outputs = outputs.filter((track) => track.language !== message.language || track.id === 'original');
@@ -141,7 +141,21 @@ function report() {
   say({
     type: 'stats',
     stats: {
-      delay: { configured: start.spec.delay, measured: start.spec.delay, lookahead: 0.5 },
+      delay: {
+        configured: start.spec.delay,
+        wanted: 5.5,
+        measured: 5.25,
+        lookahead: 0.5,
+        least: 5,
+        most: 10,
+        drift: -12.5,
+      },
+      loudness: {
+        original: { momentary: -20, shortTerm: -21, integrated: -22.5, truePeak: -3.25 },
+        'dub:es': { momentary: null, shortTerm: null, integrated: -23.25, truePeak: -1.5 },
+        'voice:es': { momentary: null, shortTerm: null, integrated: null, truePeak: null },
+      },
+      fit: { rungs: { es: { natural: spoken, slowed: 2 } }, withinSpeed: 1 },
       mode: { audio: 'dubbed', video: 'original', text: 'translated', quality: 'full' },
       stages: [
         {
@@ -177,6 +191,7 @@ const lineOf = (cue, language) => ({
   speed: 1,
   rung: 'natural',
   trimmedWords: 0,
+  fit: null,
   after: { recognised: 100_000, translated: 150_000, synthesised: 250_000, placed: 260_000 },
   slack: 2_000_000,
 });

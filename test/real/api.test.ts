@@ -56,7 +56,9 @@ describe('a session', () => {
     expect(created.body.tracks.map(({ id, language, label }) => [id, language, label])).toEqual([
       ['original', 'en', 'English'],
       ['dub:es', 'es', 'español'],
+      ['voice:es', 'es', 'español'],
       ['dub:de', 'de', 'Deutsch'],
+      ['voice:de', 'de', 'Deutsch'],
     ]);
     const path = `/v1/sessions/${created.body.id}`;
     const shown = await eventually(async () => {
@@ -81,7 +83,7 @@ describe('a session', () => {
       expect((await ask(gateway, 'PATCH', path, { add: ['de'] })).body).toMatchObject({ to: ['es', 'de'] });
       const one = await ask(gateway, 'PATCH', path, { to: ['de'] });
       expect(one.body.to).toEqual(['de']);
-      expect(one.body.tracks.map((track) => track.id)).toEqual(['original', 'dub:de']);
+      expect(one.body.tracks.map((track) => track.id)).toEqual(['original', 'dub:de', 'voice:de']);
       expect((await ask(gateway, 'PATCH', path, { add: ['es'], remove: ['de'] })).body.to).toEqual(['es']);
       expect((await refused(gateway, 'PATCH', path, { add: ['fr'] })).body).toMatchObject({
         code: 'unsupported',
@@ -179,7 +181,38 @@ describe('bad input is refused with field and fix', () => {
       400,
       { code: 'invalid', field: 'source.speed' },
     ],
-    ['a wrong type', { delay: '5' }, 400, { code: 'invalid', field: 'delay', fix: 'Give a number.' }],
+    ['a wrong type', { delay: '5' }, 400, { code: 'invalid', field: 'delay', fix: 'Give "auto" or a number.' }],
+    [
+      'less at most than at first',
+      { delay: 8, delayMost: 5 },
+      400,
+      { code: 'invalid', field: 'delayMost', fix: 'Give the delay or more.' },
+    ],
+    ['a level above the original', { mix: { under: 3 } }, 400, { field: 'mix.under', fix: 'Give 0 or less.' }],
+    [
+      'a loudness in words',
+      { mix: { loudness: 'loud' } },
+      400,
+      { field: 'mix.loudness', fix: 'Give "off" or a number.' },
+    ],
+    [
+      'a level as it was written before',
+      { underDub: 0.1 },
+      400,
+      { field: 'underDub', fix: expect.stringContaining('mix.under') as string },
+    ],
+    [
+      'cloning without a word of consent',
+      { voices: { cloning: true } },
+      400,
+      { field: 'voices.cloning', fix: 'Use one of "off", "consented".' },
+    ],
+    [
+      'a stretched picture, live',
+      { video: 'stretch' },
+      400,
+      { field: 'video', fix: expect.stringContaining('livedub dub') as string },
+    ],
     ['too long a delay', { delay: 600 }, 400, { code: 'invalid', field: 'delay', fix: 'Give 60 or less.' }],
     ['an unknown source', { source: { kind: 'rtmp' } }, 400, { code: 'invalid', field: 'source.kind' }],
     [
@@ -304,6 +337,17 @@ describe('the service', () => {
         return body.includes('stage_latency_seconds{') && body;
       }, 'latencies');
       expect(text).toContain(`stage_latency_seconds{session="${session.id}",stage="recognizer",quantile="0.95"} 0.03`);
+      for (const [name, labels, value] of [
+        ['lag_seconds', '', '5.25'],
+        ['delay_wanted_seconds', '', '5.5'],
+        ['drift_ppm', '', '-12.5'],
+        ['loudness_integrated_lufs', ',track="original"', '-22.5'],
+        ['loudness_integrated_lufs', ',track="dub:es"', '-23.25'],
+        ['true_peak_dbtp', ',track="dub:es"', '-1.5'],
+        ['lines_fitted_total', ',language="es",rung="slowed"', '2'],
+      ] as const)
+        expect(text).toContain(`\n${name}{session="${session.id}"${labels}} ${value}\n`);
+      expect(text).not.toContain('track="voice:es"'); // nothing was measured of it
       for (const name of [
         'clips_late_total',
         'mailbox_dropped_total',
@@ -434,8 +478,11 @@ describe('/openapi.json', () => {
       'from',
       'to',
       'delay',
+      'delayMost',
       'denoise',
-      'underDub',
+      'mix',
+      'voices',
+      'video',
       'profile',
       'engines',
     ]);

@@ -3,7 +3,7 @@ import { dirname, join } from 'node:path';
 import type { Page } from 'playwright-core';
 import { Browsers, CHROMIUM, type Moment } from '../../bench/browser.ts';
 import { workerPath } from '../../gateway/checkout.ts';
-import { SessionSpec } from '../../gateway/config.ts';
+import { SessionSpec, delayOf } from '../../gateway/config.ts';
 import type { HostedSession } from '../../gateway/hosted-session.ts';
 import { root } from '../../gateway/root.ts';
 import { type SampleProgramme, sampleProgramme } from '../../gateway/sample.ts';
@@ -99,7 +99,11 @@ export class Broadcast {
   }
 
   async live(session: HostedSession): Promise<void> {
-    await eventually(() => session.state === 'live', 'the session is live', session.spec.delay * 1_000 + 45_000);
+    await eventually(
+      () => session.state === 'live',
+      'the session is live',
+      delayOf(session.spec).start * 1_000 + 45_000,
+    );
   }
 }
 

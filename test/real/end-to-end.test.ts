@@ -7,6 +7,7 @@ import { type Moment, type Wire, follow, wireOf } from '../../bench/browser.ts';
 import type { ViewerHook } from '../../client/hook.ts';
 import type { HostedSession } from '../../gateway/hosted-session.ts';
 import { listenFor } from '../../gateway/listening.ts';
+import { levelUnder } from '../../gateway/config.ts';
 import type { CueView } from '../../gateway/protocol.ts';
 import { Recorder, type Tape } from '../../gateway/recorder.ts';
 import { Witness, spread } from '../../gateway/report.ts';
@@ -39,7 +40,6 @@ describe.skipIf(lacking)(`a programme published from a page${lacking ? ` (skippe
     recorder = await Recorder.open(
       {
         session,
-        tracks: session.tracks,
         path: RECORDING,
         clock: new MonotonicClock(),
         onReceived: (packet) => witness.received(packet),
@@ -112,7 +112,7 @@ describe.skipIf(lacking)(`a programme published from a page${lacking ? ` (skippe
       const like = (tape: typeof dub) => Math.max(...LAGS.map((lag) => likeLoud(heard, tape, lag)));
       return {
         text: clip.text,
-        ...listenFor(place, dub.pcm, original.pcm, session.spec.underDub),
+        ...listenFor(place, dub.pcm, original.pcm, levelUnder(session.spec.mix)),
         power: powerAt(notes, clip.dub.start, clip.dub.end) ?? 0,
         likeDub: like(dub),
         likeOriginal: like(original),
@@ -176,7 +176,8 @@ describe.skipIf(lacking)(`a programme published from a page${lacking ? ` (skippe
     const took: number[] = [];
     for (const track of [...LANGUAGES.slice(1).map((language) => `dub:${language}`), 'original', 'dub:es']) {
       await viewer.keyboard.press('l');
-      const position = session.tracks.filter(({ kind }) => kind === 'audio').findIndex(({ id }) => id === track);
+      const languages = session.tracks.filter(({ id }) => id === 'original' || id.startsWith('dub:'));
+      const position = languages.findIndex(({ id }) => id === track);
       await viewer.getByRole('radiogroup', { name: 'Listen in' }).getByRole('radio').nth(position).check();
       await viewer.waitForFunction(`window.livedub.heard === ${JSON.stringify(track)}`, undefined, { timeout: 10_000 });
       took.push((await hook('switchedInMs')) ?? Infinity);

@@ -1,6 +1,5 @@
 import fc from 'fast-check';
 import { expect, test } from 'vitest';
-import { ClipBook } from '../../client/clip-book.ts';
 import { Cast, CueBook, SPEAKER_COLOURS, speakerName } from '../../client/cue-book.ts';
 import type { CueView } from '../../gateway/protocol.ts';
 
@@ -54,15 +53,6 @@ test('captions are kept in order whatever the order they came in, and not for ev
     }),
     { numRuns: 50 },
   );
-});
-
-test('the dub speaks inside its clips and nowhere else, each language by itself', () => {
-  const clips = new ClipBook();
-  clips.put({ utterance: 'u1', language: 'es', start: 1 * S, end: 2 * S });
-  expect([0.9, 1, 1.99, 2].map((at) => clips.speaking('es', at * S))).toEqual([false, true, true, false]);
-  expect(clips.speaking('ca', 1.5 * S)).toBe(false);
-  clips.put({ utterance: 'u1', language: 'es', start: 3 * S, end: 4 * S });
-  expect([1.5, 3.5].map((at) => clips.speaking('es', at * S))).toEqual([false, true]);
 });
 
 test('every speaker keeps a colour, and neighbours in order of appearance differ', () => {

@@ -28,6 +28,7 @@ const facts = {
   to: ['es'],
   delay: 5,
   underDub: 0.1,
+  loudness: null,
   recorded: { file: 'talk.es.mp4', seconds: 40, pictures: 1_000, packetsLost: 2 },
   span: { start: at(5_000_000), end: at(45_000_000) },
 } as const;
@@ -66,12 +67,15 @@ describe('a report', () => {
     ]);
     expect(lines).toMatchObject({ dubbed: 3, trimmed: 1, late: 1, captionOnly: 2 });
     expect(lines.rungs).toEqual({ natural: 1, trimmed: 1, stretched: 1 });
+    expect(lines.rungShares).toEqual({ natural: 0.333, trimmed: 0.333, stretched: 0.333 });
+    expect(lines.withinSpeed).toBe(0.667);
     expect(transcript.map(({ utterance }) => utterance)).toEqual(['u1', 'u2', 'u3', 'u4', 'u5', 'u6']);
   });
 
   test('tells shift, speed and times in seconds, the span from ear to voice with the delay', () => {
     const report = sum([line(1), line(2), line(3, { dub: null, outcome: 'late', slack: -250_000 })]);
     expect(report.lines.startShift).toMatchObject({ count: 2, p50: 0.25, max: 0.25 });
+    expect(report.lines.startError).toMatchObject({ count: 2, p50: 0.25, p95: 0.25 });
     expect(report.lines.speed).toMatchObject({ count: 2, min: 1.01, max: 1.02 });
     expect(report.earVoiceSpan).toMatchObject({ count: 2, p50: 5.25 });
     expect(report.after.recognised).toMatchObject({ count: 3, p50: 0.3 });
@@ -99,7 +103,15 @@ describe('a report', () => {
   test('says that nothing was measured where nothing was', () => {
     const report = sum([]);
     expect(report).toMatchObject({
-      lines: { dubbed: 0, startShift: null, speed: null, rungs: {} },
+      lines: {
+        dubbed: 0,
+        startShift: null,
+        startError: null,
+        speed: null,
+        rungs: {},
+        rungShares: {},
+        withinSpeed: null,
+      },
       listening: { scheduled: 0, heard: 0, offsetMs: null },
       earVoiceSpan: null,
       avOffsetMs: null,
@@ -111,6 +123,13 @@ describe('a report', () => {
   test('dubs that nobody listened to are not said to be heard', () => {
     expect(sum([line(2)]).listening).toEqual({ scheduled: 0, heard: 0, offsetMs: null });
   });
+});
+
+test('a dub that starts early is as far off as one that starts late', () => {
+  const early = line(1, { dub: { start: 4_700_000, end: 8_000_000 } });
+  const { startShift, startError } = sum([early, line(2)]).lines;
+  expect(startShift).toMatchObject({ min: -0.3, max: 0.25 });
+  expect(startError).toMatchObject({ min: 0.25, p50: 0.25, p95: 0.3 });
 });
 
 describe('a report for people', () => {
@@ -147,6 +166,15 @@ describe('a report for people', () => {
     expect(text).toContain('2 dubbed (1 of them shortened), 0 late, 1 caption only');
     expect(text).toContain('3 of 4 dubs heard where they were scheduled; onset p50 31 ms, p95 55 ms');
     expect(text).toContain('ear-voice span  p50 5.25 s');
+    expect(text).toContain('speed           p50 1.01 ×, p95 1.02 ×, at most 1.02 ×; 100 % whole and within 0.9–1.2 ×');
+    expect(text).toContain('to make it fit  natural 100 %');
+    expect(text).toContain('starts off by   p50 0.25 s, p95 0.25 s');
+    expect(text).toContain('loudness        not measured');
+    const loudness = {
+      original: { momentary: null, shortTerm: null, integrated: null, truePeak: null },
+      'dub:es': { momentary: -20, shortTerm: -22, integrated: -23.04, truePeak: -1.26 },
+    };
+    expect(reportText({ ...report, loudness }, 120)).toContain('loudness        dub:es -23.0 LUFS, peak -1.3 dBTP');
     expect(text).toMatch(/picture to dub {2}-3\.[23] ms apart/);
     expect(text).toContain('talk.es.mp4: 40.0 s, 1000 pictures, 2 packets lost');
   });
