@@ -12,6 +12,8 @@ import type { VideoFormat } from './source.ts';
 
 /** Mono, bit/s. Without in-band FEC: it costs more quality on every packet (SILK instead of CELT) than it saves on lost ones. */
 const BITRATE = 48_000;
+/** The same for a dub whose speakers have their places between left and right. */
+const STEREO_BITRATE = 64_000;
 const FRAME = samples(OPUS_FRAME, OPUS_RATE);
 /** Lost packets of a dead predecessor's are never sent again: its numbers end somewhere in here. */
 const GAP = 128;
@@ -52,6 +54,8 @@ export class Output {
   readonly #options: OutputOptions;
   readonly #audio = new Map<string, AudioOut>();
   readonly #line: VideoLine;
+  /** How much video is held beyond the delay. */
+  readonly #ahead: Span;
   #video: { readonly track: OutputTrack; readonly rtp: RtpTrack } | undefined;
   #videoSequence: number;
   #reported: ClockTime;
@@ -64,7 +68,8 @@ export class Output {
 
   constructor(options: OutputOptions, scope: Scope) {
     this.#options = options;
-    this.#line = new VideoLine({ duration: options.hold, capacity: Math.ceil(options.hold / ms(10)) });
+    this.#line = new VideoLine({ duration: options.hold, capacity: mostPictures(options.hold) });
+    this.#ahead = Math.max(0, options.hold - options.timeline.wanted) as Span;
     this.#videoSequence = ((options.videoSequence ?? Math.floor(Math.random() * 0x8000)) + GAP) & 0xffff;
     this.#reported = options.clock.now();
     this.#began = options.timeline.position;
@@ -88,7 +93,8 @@ export class Output {
   addAudio(track: OutputTrack): void {
     this.removeAudio(track.id);
     const numbering = { by: 'frame', every: FRAME } as const;
-    const encoder = new OpusEncoder({ bitrate: BITRATE });
+    const stereo = track.id !== 'original' && this.#options.timeline.mix.overlap === 'pan';
+    const encoder = new OpusEncoder(stereo ? { channels: 2, bitrate: STEREO_BITRATE } : { bitrate: BITRATE });
     this.#audio.set(track.id, { track, rtp: this.#rtp(track, numbering), encoder });
   }
   removeAudio(id: string): void {
@@ -118,6 +124,8 @@ export class Output {
   tick(): void {
     const { clock, timeline } = this.#options;
     const now = clock.now();
+    const hold = (Math.max(timeline.wanted, timeline.delay) + this.#ahead) as Span;
+    this.#line.grow(hold, mostPictures(hold));
     for (const played of timeline.frames(now)) this.#play(played);
     if (this.#video) {
       const { rtp } = this.#video;
@@ -159,8 +167,10 @@ export class Output {
 
   #play(played: Played): void {
     for (const { track, rtp, encoder } of this.#audio.values()) {
-      const pcm = (track.id !== 'original' && played.dubs.get(track.language ?? '')?.left) || played.pcm;
-      this.#send(rtp.packet(encoder.encode(pcm), played.start, false));
+      const dub = track.id === 'original' ? undefined : played.dubs.get(track.language ?? '');
+      const packet =
+        dub && encoder.channels === 2 ? encoder.encode(dub.left, dub.right) : encoder.encode(dub?.left ?? played.pcm);
+      this.#send(rtp.packet(packet, played.start, false));
     }
   }
 
@@ -183,3 +193,6 @@ export class Output {
     return new RtpTrack({ ssrc, payloadType, rate: clockRate, rtpBase, numbering, cname: this.#options.cname });
   }
 }
+
+/** A hundred a second: no camera takes more. */
+const mostPictures = (hold: Span) => Math.ceil(hold / ms(10));

@@ -3,6 +3,7 @@ import type { OutputTrack } from '../../gateway/session/ipc.ts';
 import { Output } from '../../gateway/session/output.ts';
 import { formatOf } from '../../gateway/session/source.ts';
 import { ManualClock } from '../../media/clock.ts';
+import type { Mix } from '../../media/mix.ts';
 import { MissingLibrary } from '../../media/native.ts';
 import { OPUS_FRAME, OpusDecoder, opusVersion } from '../../media/opus.ts';
 import { parseRtcp } from '../../media/rtcp.ts';
@@ -49,11 +50,12 @@ const VIDEO: OutputTrack = {
 const [OLD_NUMBER, UNSENT] = [500, 128];
 
 /** A process of the programme that began at clock 0, on the clock of the test. */
-function open(clock: ManualClock, scope: Scope, resumed = false) {
+function open(clock: ManualClock, scope: Scope, resumed = false, mix: Partial<Mix> = {}) {
   const timeline = new Timeline({
     delay: DELAY,
     rate: 48_000,
     anchor: { media: at(0), clock: 0 as ClockTime },
+    mix,
     ...(resumed && { now: clock.now() }),
   });
   const packets: RtpPacket[] = [];
@@ -141,6 +143,36 @@ describe.skipIf(missing())(`what a session sends (${missing() ?? 'libopus'})`, (
     // libopus is 6.5 ms behind what it is given: the last of it comes in a frame of its own.
     expect([heard[0], heard.at(-1)]).toEqual([25, 50]);
     expect(heard).toHaveLength(26);
+  });
+
+  test('where speakers have their places, dubs are stereo and the original is not', async () => {
+    const { timeline, output, run, of } = open(clock, scope, false, { overlap: 'pan' });
+    for (const track of [ORIGINAL, SPANISH]) output.addAudio(track);
+    const pcm = tone(24_000);
+    expect(timeline.dub('es').place({ start: at(500_000), end: at(1_000_000), pcm, pan: -1 })).toBe(true);
+    await run(2_500_000);
+    const stereo = (ssrc: number) => of(ssrc).map(({ payload }) => (payload[0]! & 0x04) !== 0);
+    expect(new Set(stereo(ORIGINAL.ssrc))).toEqual(new Set([false]));
+    expect(new Set(stereo(SPANISH.ssrc))).toEqual(new Set([true]));
+    using decoder = new OpusDecoder();
+    const loudest = of(SPANISH.ssrc).map(({ payload }) => Math.max(...decoder.decode(payload)));
+    // All of it on the left, 3 dB up; half of that in mono.
+    expect(loudest[40]).toBeCloseTo((0.5 * Math.SQRT2) / 2, 1);
+  });
+
+  test('pictures are held for as long as the delay may have become', async () => {
+    const { timeline, output, run, of } = open(clock, scope);
+    output.setVideo(VIDEO, formatOf('VP8'));
+    timeline.aim(seconds(20));
+    for (let index = 0; index * 40_000 < 50_000_000; index += 1) {
+      await run(Math.max(clock.now(), index * 40_000));
+      output.push(picture(index));
+    }
+    expect(timeline.delay).toBeGreaterThan(seconds(4.5));
+    const sent = of(VIDEO.ssrc);
+    expect(sent.length).toBeGreaterThan(1_000);
+    expect(sent.map(({ payload }) => payload[0])).toEqual(sent.map((_, index) => index % 256));
+    expect(output.dropped['video line']).toBe(0);
   });
 
   test('a language that comes later is numbered as if it had always been there; one that is gone gets nothing', async () => {
