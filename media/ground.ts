@@ -36,8 +36,11 @@ export class Ground {
   #late = 0;
   #early = 0;
 
-  /** @param options.fade how long the edge of a hole fades, at least one sample */
-  constructor(options: { rate: SampleRate; keep: Span; from: number; fade: Span }) {
+  /**
+   * @param options.fade how long the edge of a hole fades, at least one sample
+   * @param options.opens whether the very first sample fades in as after a hole
+   */
+  constructor(options: { rate: SampleRate; keep: Span; from: number; fade: Span; opens?: boolean }) {
     const capacity = sampleIndex(options.keep, options.rate);
     if (capacity < 1) throw new RangeError(`Cannot create ground: keep must be positive, received ${options.keep} µs`);
     this.rate = options.rate;
@@ -45,7 +48,7 @@ export class Ground {
     this.#position = options.from;
     const fade = Math.max(1, sampleIndex(options.fade, options.rate));
     this.#edge = Float32Array.from({ length: fade + 1 }, (_, i) => rise(i / fade));
-    this.#from = fade;
+    this.#from = options.opens ? 0 : fade;
   }
 
   /** Index of the next sample that will be read. */

@@ -180,6 +180,8 @@ function whole(samples: number): number {
 }
 
 export interface OpusEncoderOptions {
+  /** 1 unless said otherwise. */
+  readonly channels?: 1 | 2;
   /** Bits per second, 6 000…510 000. */
   readonly bitrate?: number;
   /** 0…10: CPU against quality. */
@@ -204,24 +206,29 @@ const SET_DTX = 4_016;
 const GET_LOOKAHEAD = 4_027;
 
 /**
- * Encodes mono at 48 kHz in frames of 20 ms, one packet for each: never DTX, so that a player gets what it expects when
- * it expects it. With `fec` the encoder is tuned to speech, without to any audio. @throws MissingLibrary
+ * Encodes 48 kHz in frames of 20 ms, one packet for each: never DTX, so that a player gets what it expects when it
+ * expects it. A stereo encoder costs little where both sides are the same: it codes their sum and difference. With `fec` the encoder is tuned to speech, without to any audio. @throws MissingLibrary
  */
 export class OpusEncoder implements Disposable {
   /** Samples by which decoded audio lags the encoder's input. RTP time stamps leave it out (RFC 7587 §4.1). */
   readonly lookahead: number;
+  readonly channels: 1 | 2;
   readonly #handle: Handle;
+  /** Left and right in turns. */
+  readonly #frame: Float32Array;
   readonly #packet = new Uint8Array(LARGEST);
 
   constructor(options: OpusEncoderOptions = {}) {
-    const { bitrate = 48_000, complexity = 5, fec = false, expectedLoss = fec ? 0.1 : 0 } = options;
+    const { channels = 1, bitrate = 48_000, complexity = 5, fec = false, expectedLoss = fec ? 0.1 : 0 } = options;
     if (!(bitrate >= 6_000 && bitrate <= 510_000)) {
       throw new RangeError(`Cannot create Opus encoder: bitrate must be 6000…510000, received ${bitrate}`);
     }
     const opus = libopus();
     const error = [0];
-    const pointer: unknown = opus.createEncoder(OPUS_RATE, 1, fec ? VOIP : AUDIO, error);
+    const pointer: unknown = opus.createEncoder(OPUS_RATE, channels, fec ? VOIP : AUDIO, error);
     if (error[0] !== 0) throw new Error(`Cannot create Opus encoder: ${reason(error[0] ?? 0)}`);
+    this.channels = channels;
+    this.#frame = new Float32Array(channels * OPUS_FRAME);
     this.#handle = new Handle('Opus encoder', pointer, (p) => void opus.destroyEncoder(p));
     try {
       this.#set('bitrate', SET_BITRATE, bitrate);
@@ -238,11 +245,25 @@ export class OpusEncoder implements Disposable {
     }
   }
 
-  /** The packet of one frame of {@link OPUS_FRAME} samples. What exceeds full scale is clipped. */
-  encode(pcm: Float32Array): Uint8Array {
-    if (pcm.length !== OPUS_FRAME) {
-      throw new RangeError(`Cannot encode: expected ${OPUS_FRAME} samples, received ${pcm.length}`);
+  /**
+   * The packet of one frame of {@link OPUS_FRAME} samples a channel. What exceeds full scale is clipped.
+   *
+   * @param right the other side for a stereo encoder; the same as `left` unless given
+   */
+  encode(left: Float32Array, right: Float32Array = left): Uint8Array {
+    if (left.length !== OPUS_FRAME || right.length !== OPUS_FRAME) {
+      throw new RangeError(
+        `Cannot encode: expected ${OPUS_FRAME} samples, received ${left.length} and ${right.length}`,
+      );
     }
+    let pcm = left;
+    if (this.channels === 2) {
+      pcm = this.#frame;
+      for (let i = 0; i < OPUS_FRAME; i += 1) {
+        pcm[2 * i] = left[i] ?? 0;
+        pcm[2 * i + 1] = right[i] ?? 0;
+      }
+    } else if (right !== left) throw new TypeError('Cannot encode: two sides for a mono encoder');
     const packet = this.#packet;
     const size = libopus().encode(this.#handle.pointer, pcm, OPUS_FRAME, packet, LARGEST) as number;
     if (size < 0) throw new Error(`Cannot encode Opus frame: ${reason(size)}`);

@@ -33,6 +33,8 @@ const REPORTS = seconds(15);
 /** A time stamp that much ahead of its arrival, or behind it, belongs to a new count. Stalls make packets late. */
 const AHEAD = seconds(1);
 const BEHIND = seconds(10);
+/** A sender whose reports are off by so much from one to the next has set his clock, be it by a leap second. */
+const SET = ms(500);
 /** Reports that place a track this much elsewhere than its arrival does are not believed. */
 const IMPLAUSIBLE = seconds(2);
 
@@ -118,6 +120,11 @@ export class ProgrammeClock {
     return this.#anchor?.media ?? this.#start;
   }
 
+  /** Forgets what was reported of every track: the clock that it was read from has been set. For {@link TrackClock}. */
+  clockSet(): void {
+    for (const track of this.#tracks.values()) track.forgetReports();
+  }
+
   /** How far a track should move, µs; 0 for the master. For {@link TrackClock}. */
   error(track: TrackClock): number {
     const master = this.master;
@@ -190,9 +197,13 @@ export class TrackClock {
   report(rtp: number, ntp: NtpTime): void {
     if (this.#unwrapper.highest === undefined) return;
     const transit = ntp - this.micros(this.#unwrapper.peek(rtp));
-    // A sender whose clock was set, or another sender.
-    if (Math.abs(transit - (this.#reports.value ?? transit)) > IMPLAUSIBLE) this.#reports.clear();
+    // A sender whose clock was set, or another sender. What others said by the old clock must not be compared with it.
+    if (Math.abs(transit - (this.#reports.value ?? transit)) > SET) this.#programme.clockSet();
     this.#reports.push(ntp, transit);
+  }
+  /** For {@link ProgrammeClock}. */
+  forgetReports(): void {
+    this.#reports.clear();
   }
 
   /** The media time of a time stamp. The first one placed pins the track. Never runs backwards while ticks go on. */

@@ -237,8 +237,13 @@ export class Timeline {
    * `mix.mode` says. The same rate as the original.
    */
   pushBackground(chunk: AudioChunk): void {
-    const { rate } = this;
-    this.#background ??= new Ground({ rate, keep: this.#keep, from: this.#ground.position, fade: EXCHANGE });
+    this.#background ??= new Ground({
+      rate: this.rate,
+      keep: this.#keep,
+      from: this.#ground.position,
+      fade: EXCHANGE,
+      opens: true,
+    });
     this.#background.push(chunk);
   }
 

@@ -16,19 +16,31 @@ export interface VideoLineOptions {
  * that follows no key frame is not taken in.
  */
 export class VideoLine {
-  readonly duration: Span;
-  readonly capacity: number;
+  #duration: Span;
+  #capacity: number;
   #units: AccessUnit[] = [];
   #dropped = 0;
   #refused = 0;
   #broken = true;
 
   constructor(options: VideoLineOptions = {}) {
-    this.duration = options.duration ?? seconds(10);
-    this.capacity = options.capacity ?? 1_200;
-    if (!Number.isInteger(this.capacity) || this.capacity < 1) {
-      throw new RangeError(`Cannot create video line: capacity must be a positive integer, received ${this.capacity}`);
+    this.#duration = options.duration ?? seconds(10);
+    this.#capacity = options.capacity ?? 1_200;
+    if (!Number.isInteger(this.#capacity) || this.#capacity < 1) {
+      throw new RangeError(`Cannot create video line: capacity must be a positive integer, received ${this.#capacity}`);
     }
+  }
+
+  get duration(): Span {
+    return this.#duration;
+  }
+  get capacity(): number {
+    return this.#capacity;
+  }
+  /** Holds at least so much from now on. */
+  grow(duration: Span, capacity: number): void {
+    this.#duration = Math.max(this.#duration, duration) as Span;
+    this.#capacity = Math.max(this.#capacity, capacity);
   }
 
   get size(): number {

@@ -4,7 +4,7 @@ import { ntpFromUnix } from '../../media/rtcp.ts';
 import type { Scope } from '../../media/scope.ts';
 import { REPORT_EVERY, RtpTrack } from '../../media/send.ts';
 import { type ClockTime, type MediaTime, type Span, between, later, ms, samples, seconds } from '../../media/time.ts';
-import type { Played, Timeline } from '../../media/timeline.ts';
+import type { Played, Sides, Timeline } from '../../media/timeline.ts';
 import { VideoLine } from '../../media/video-line.ts';
 import type { AccessUnit } from '../../media/video.ts';
 import type { OutputTrack } from './ipc.ts';
@@ -12,6 +12,8 @@ import type { VideoFormat } from './source.ts';
 
 /** Mono, bit/s. Without in-band FEC: it costs more quality on every packet (SILK instead of CELT) than it saves on lost ones. */
 const BITRATE = 48_000;
+/** The same for a dub whose speakers have their places between left and right. */
+const STEREO_BITRATE = 64_000;
 const FRAME = samples(OPUS_FRAME, OPUS_RATE);
 /** Lost packets of a dead predecessor's are never sent again: its numbers end somewhere in here. */
 const GAP = 128;
@@ -52,6 +54,8 @@ export class Output {
   readonly #options: OutputOptions;
   readonly #audio = new Map<string, AudioOut>();
   readonly #line: VideoLine;
+  /** How much video is held beyond the delay. */
+  readonly #ahead: Span;
   #video: { readonly track: OutputTrack; readonly rtp: RtpTrack } | undefined;
   #videoSequence: number;
   #reported: ClockTime;
@@ -64,7 +68,8 @@ export class Output {
 
   constructor(options: OutputOptions, scope: Scope) {
     this.#options = options;
-    this.#line = new VideoLine({ duration: options.hold, capacity: Math.ceil(options.hold / ms(10)) });
+    this.#line = new VideoLine({ duration: options.hold, capacity: mostPictures(options.hold) });
+    this.#ahead = Math.max(0, options.hold - options.timeline.wanted) as Span;
     this.#videoSequence = ((options.videoSequence ?? Math.floor(Math.random() * 0x8000)) + GAP) & 0xffff;
     this.#reported = options.clock.now();
     this.#began = options.timeline.position;
@@ -88,7 +93,8 @@ export class Output {
   addAudio(track: OutputTrack): void {
     this.removeAudio(track.id);
     const numbering = { by: 'frame', every: FRAME } as const;
-    const encoder = new OpusEncoder({ bitrate: BITRATE });
+    const stereo = track.id !== 'original' && this.#options.timeline.mix.overlap === 'pan';
+    const encoder = new OpusEncoder(stereo ? { channels: 2, bitrate: STEREO_BITRATE } : { bitrate: BITRATE });
     this.#audio.set(track.id, { track, rtp: this.#rtp(track, numbering), encoder });
   }
   removeAudio(id: string): void {
@@ -118,6 +124,8 @@ export class Output {
   tick(): void {
     const { clock, timeline } = this.#options;
     const now = clock.now();
+    const hold = (Math.max(timeline.wanted, timeline.delay) + this.#ahead) as Span;
+    this.#line.grow(hold, mostPictures(hold));
     for (const played of timeline.frames(now)) this.#play(played);
     if (this.#video) {
       const { rtp } = this.#video;
@@ -159,7 +167,9 @@ export class Output {
 
   #play(played: Played): void {
     for (const { track, rtp, encoder } of this.#audio.values()) {
-      this.#send(rtp.packet(encoder.encode(soundOf(track, played)), played.start, false));
+      const { left, right } = soundOf(track, played);
+      const packet = encoder.channels === 2 ? encoder.encode(left, right) : encoder.encode(left);
+      this.#send(rtp.packet(packet, played.start, false));
     }
   }
 
@@ -184,8 +194,12 @@ export class Output {
 }
 
 /** What of a played stretch goes out as `track`. */
-function soundOf({ id, language }: OutputTrack, { pcm, dubs }: Played): Float32Array {
+function soundOf({ id, language }: OutputTrack, { pcm, dubs }: Played): Sides {
   const dub = id === 'original' ? undefined : dubs.get(language ?? '');
-  if (id.startsWith('voice:')) return dub?.voice ?? new Float32Array(pcm.length);
-  return dub?.left ?? pcm;
+  if (!id.startsWith('voice:')) return dub ?? { left: pcm, right: pcm };
+  const voice = dub?.voice ?? new Float32Array(pcm.length);
+  return { left: voice, right: voice };
 }
+
+/** A hundred a second: no camera takes more. */
+const mostPictures = (hold: Span) => Math.ceil(hold / ms(10));

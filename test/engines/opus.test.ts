@@ -264,10 +264,28 @@ describe.skipIf(noOpus)(`libopus (${noOpus ?? opusVersion()})`, () => {
     expect(share(false)).toBe(0);
   });
 
+  test('two sides are two sides: what is opposite on both is gone in mono, what is the same is not', () => {
+    const left = tone().subarray(0, 50 * OPUS_FRAME);
+    const opposite = left.map((sample) => -sample);
+    const loudness = (right: Float32Array) => {
+      using encoder = new OpusEncoder({ channels: 2, bitrate: 64_000 });
+      using decoder = new OpusDecoder();
+      let sum = 0;
+      for (let at = 0; at < left.length; at += OPUS_FRAME) {
+        const packet = encoder.encode(left.subarray(at, at + OPUS_FRAME), right.subarray(at, at + OPUS_FRAME));
+        expect(packet[0]! & 0x04).toBe(0x04);
+        for (const sample of decoder.decode(packet)) sum += sample * sample;
+      }
+      return sum;
+    };
+    expect(loudness(left)).toBeGreaterThan(1_000 * loudness(opposite));
+  });
+
   test('mistakes are refused with what was received', () => {
     using encoder = new OpusEncoder();
     using decoder = new OpusDecoder();
-    expect(() => encoder.encode(new Float32Array(480))).toThrow('expected 960 samples, received 480');
+    expect(() => encoder.encode(new Float32Array(480))).toThrow('expected 960 samples, received 480 and 480');
+    expect(() => encoder.encode(new Float32Array(960), new Float32Array(960))).toThrow('two sides for a mono encoder');
     expect(() => decoder.conceal(100)).toThrow('received 100');
     expect(() => decoder.decode(new Uint8Array(0))).toThrow(BadOpusPacket);
     expect(() => new OpusEncoder({ bitrate: -1 })).toThrow('must be 6000…510000, received -1');

@@ -3,6 +3,7 @@ import type { OutputTrack } from '../../gateway/session/ipc.ts';
 import { Output } from '../../gateway/session/output.ts';
 import { formatOf } from '../../gateway/session/source.ts';
 import { ManualClock } from '../../media/clock.ts';
+import type { Mix } from '../../media/mix.ts';
 import { MissingLibrary } from '../../media/native.ts';
 import { OPUS_FRAME, OpusDecoder, opusVersion } from '../../media/opus.ts';
 import { parseRtcp } from '../../media/rtcp.ts';
@@ -50,11 +51,12 @@ const VIDEO: OutputTrack = {
 const [OLD_NUMBER, UNSENT] = [500, 128];
 
 /** A process of the programme that began at clock 0, on the clock of the test. */
-function open(clock: ManualClock, scope: Scope, resumed = false) {
+function open(clock: ManualClock, scope: Scope, resumed = false, mix: Partial<Mix> = {}) {
   const timeline = new Timeline({
     delay: DELAY,
     rate: 48_000,
     anchor: { media: at(0), clock: 0 as ClockTime },
+    mix,
     ...(resumed && { now: clock.now() }),
   });
   const packets: RtpPacket[] = [];
@@ -145,28 +147,46 @@ describe.skipIf(missing())(`what a session sends (${missing() ?? 'libopus'})`, (
   });
 
   test('the voices of a dub go out alone: silence where nobody is dubbed, and never the original', async () => {
-    const sent: RtpPacket[] = [];
-    const [original, voice] = [tone(960), tone(960).map((x) => x / 2)];
-    let k = 0;
-    // Every other frame is dubbed.
-    const frames = () => [
-      {
-        start: at(20_000 * k),
-        rate: 48_000,
-        pcm: original,
-        dubs: new Map<string, unknown>([['es', (k += 1) % 100 < 50 ? original : { voice }]]),
-      },
-    ];
-    const timeline = { frames, position: at(0), playhead: () => at(0) } as unknown as Timeline;
-    const send = (data: Uint8Array) => !isRtcp(data) && sent.push(parseRtp(data)!);
-    const output = new Output({ clock, timeline, send, cname: 'test', hold: seconds(4) }, scope);
+    const { timeline, output, run, of } = open(clock, scope);
     output.addAudio(VOICE);
-    for (let tick = 0; tick < 100; tick += 1) output.tick();
+    const pcm = tone(24_000).map((x) => x / 2);
+    expect(timeline.dub('es').place({ start: at(500_000), end: at(1_000_000), pcm })).toBe(true);
+    await run(2_500_000);
     using decoder = new OpusDecoder();
-    const peaks = sent.map(({ payload }) => Math.max(...decoder.decode(payload).map(Math.abs)));
-    expect(peaks).toHaveLength(100);
-    expect(Math.max(...peaks.slice(0, 48))).toBeLessThan(0.001);
-    expect(Math.min(...peaks.slice(52))).toBeCloseTo(0.25, 1);
+    const peaks = of(VOICE.ssrc).map(({ payload }) => Math.max(...decoder.decode(payload).map(Math.abs)));
+    expect(Math.max(...peaks.slice(0, 23))).toBeLessThan(0.001);
+    expect(Math.min(...peaks.slice(28, 48))).toBeCloseTo(0.25, 1);
+    expect(Math.max(...peaks.slice(54))).toBeLessThan(0.001);
+  });
+
+  test('where speakers have their places, dubs are stereo and the original is not', async () => {
+    const { timeline, output, run, of } = open(clock, scope, false, { overlap: 'pan' });
+    for (const track of [ORIGINAL, SPANISH]) output.addAudio(track);
+    const pcm = tone(24_000);
+    expect(timeline.dub('es').place({ start: at(500_000), end: at(1_000_000), pcm, pan: -1 })).toBe(true);
+    await run(2_500_000);
+    const stereo = (ssrc: number) => of(ssrc).map(({ payload }) => (payload[0]! & 0x04) !== 0);
+    expect(new Set(stereo(ORIGINAL.ssrc))).toEqual(new Set([false]));
+    expect(new Set(stereo(SPANISH.ssrc))).toEqual(new Set([true]));
+    using decoder = new OpusDecoder();
+    const loudest = of(SPANISH.ssrc).map(({ payload }) => Math.max(...decoder.decode(payload)));
+    // All of it on the left, 3 dB up; half of that in mono.
+    expect(loudest[40]).toBeCloseTo((0.5 * Math.SQRT2) / 2, 1);
+  });
+
+  test('pictures are held for as long as the delay may have become', async () => {
+    const { timeline, output, run, of } = open(clock, scope);
+    output.setVideo(VIDEO, formatOf('VP8'));
+    timeline.aim(seconds(20));
+    for (let index = 0; index * 40_000 < 50_000_000; index += 1) {
+      await run(Math.max(clock.now(), index * 40_000));
+      output.push(picture(index));
+    }
+    expect(timeline.delay).toBeGreaterThan(seconds(4.5));
+    const sent = of(VIDEO.ssrc);
+    expect(sent.length).toBeGreaterThan(1_000);
+    expect(sent.map(({ payload }) => payload[0])).toEqual(sent.map((_, index) => index % 256));
+    expect(output.dropped['video line']).toBe(0);
   });
 
   test('a language that comes later is numbered as if it had always been there; one that is gone gets nothing', async () => {
