@@ -208,10 +208,11 @@ function residual(pcm: Float32Array, taps: Float64Array): Float64Array {
 /** Energy of the `width` samples up to each. */
 function runningEnergy(values: Float64Array, width: number): Float64Array {
   const energy = new Float64Array(values.length);
-  for (let i = width; i < values.length; i += 1) {
-    let sum = 0;
-    for (let n = 0; n < width; n += 1) sum += (values[i - n] as number) ** 2;
-    energy[i] = sum;
+  let sum = 0;
+  for (let i = 0; i < values.length; i += 1) {
+    sum += (values[i] as number) ** 2;
+    if (i >= width) sum -= (values[i - width] as number) ** 2;
+    energy[i] = Math.max(0, sum);
   }
   return energy;
 }
