@@ -59,10 +59,12 @@ describe('levelling', () => {
     }
   });
   test('it changes by no more than 1 dB a second while somebody speaks', () => {
-    const said = gains(joined(talk(30), talk(30, -12)), 4);
-    const steps = said.slice(1).map((gain, n) => Math.abs(gain - said[n]!));
-    expect(Math.max(...steps)).toBeLessThanOrEqual(0.1001);
-    expect(said.at(-1)! - said[100]!).toBeGreaterThan(3);
+    for (const first of [7, 30]) {
+      const said = gains(joined(talk(first), talk(40, -8)), 4);
+      const steps = said.slice(1).map((gain, n) => Math.abs(gain - said[n]!));
+      expect(Math.max(...steps)).toBeLessThanOrEqual(0.1001);
+      expect(said.at(-1)! - said[50]!).toBeGreaterThan(3);
+    }
   });
   test('a programme that gets far too loud is brought down faster', () => {
     const said = gains(joined(talk(20, -30), talk(10)), 4);
@@ -138,7 +140,7 @@ describe('limiter', () => {
         fc.boolean(),
         (rate, seed, level, bursts) => {
           const pcm = noise(rate, level, seed).map((x, i) => (bursts && (i >> 9) % 5 !== 0 ? x / 40 : x));
-          const limiter = new Limiter(rate as SampleRate, 0.5);
+          const limiter = new Limiter(rate, 0.5);
           const out = limiter.process({ left: pcm, right: noise(rate, level / 3, seed + 1) });
           // Only that the gain moves between two samples can lift the curve between them, and it moves slowly.
           expect(truePeak(out.left)).toBeLessThan(-6.02 + 0.1);
