@@ -84,6 +84,17 @@ describe.skipIf(!needsSpeakData.present())('ZipVoice, stand-ins for its networks
     expect(part!.line).not.toHaveProperty('reference');
   });
 
+  test('speaks as fast as a line asks for, and no faster than is natural', async () => {
+    const length = async (rate: number) => {
+      const delivery = { rate, energy: 0, pitch: 0 };
+      return countOf(await say({ ...line('This is a sentence of some length.', { reference: OWN }), delivery }));
+    };
+    const calm = await length(1);
+    expect(await length(1.2)).toBeLessThan(calm);
+    expect(await length(0.85)).toBeGreaterThan(calm);
+    expect(await length(3)).toBe(await length(1.2));
+  });
+
   test('is told what is said in the voice', async () => {
     const brief = await say(line('This is a sentence.', { reference: voice('a', { text: 'yes' }) }));
     const wordy = await say(
