@@ -8,7 +8,7 @@ import { registry } from '../../models/index.ts';
 import { kokoro } from '../../models/speak/kokoro.ts';
 import { needsSpeakData, speakData } from '../../models/sherpa/sherpa-files.ts';
 import { openVoice } from '../../models/sherpa/sherpa.ts';
-import type { Language, Line, SpeakerId, Speech, UtteranceId } from '../../pipeline/domain.ts';
+import type { Language, Line, Register, SpeakerId, Speech, UtteranceId } from '../../pipeline/domain.ts';
 import { conforms } from '../conformance/stage.ts';
 import { unpacked } from '../fakes/unpacked.ts';
 
@@ -79,6 +79,31 @@ describe.skipIf(!needsSpeakData.present())('Kokoro, a stand-in for its network (
     expect(await offset(line(reference.text, { n: 1 }))).toBe(one);
     expect(Math.abs((await offset(line(reference.text, { speaker: 's2' }))) - one)).toBeGreaterThan(0.003);
     expect(await offset(line(reference.text, { language: 'es' }))).toBeGreaterThan(one + 0.1);
+  });
+
+  test('men and women have voices of their own register, in French too, where there is but one', async () => {
+    // The stand-in's sound is told apart by the voice's number, and says nothing of its pitch.
+    const voice = async (register: Register, place: number, language: string) => {
+      const { pcm } = (await say({ ...line(reference.text, { language }), casting: { register, place } })).chunk;
+      const mean = pcm.reduce((sum, x) => sum + x, 0) / pcm.length;
+      return (mean / Math.sqrt(pcm.reduce((sum, x) => sum + (x - mean) ** 2, 0) / pcm.length)).toFixed(4);
+    };
+    for (const language of ['en', 'fr']) {
+      const said = [
+        await voice('male', 0, language),
+        await voice('male', 1, language),
+        await voice('female', 0, language),
+      ];
+      expect(new Set(said).size).toBe(3);
+    }
+    expect(await voice('male', 0, 'es')).toBe(await voice('male', 0, 'es-MX'));
+    expect(await voice('child', 0, 'hi')).toBe(await voice('female', 1, 'hi'));
+  });
+
+  test('says how many voices it has and how fast they may speak', async () => {
+    const stage = await load();
+    expect(stage.caps.rates).toEqual({ slowest: 0.85, fastest: 1.2 });
+    expect(stage.caps.voices).toBe(40);
   });
 
   test('says Spanish as it is pronounced in Spanish', async () => {

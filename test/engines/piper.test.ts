@@ -149,6 +149,19 @@ describe.skipIf(!needsSpeakData.present())('Piper, a tiny voice of random weight
     expect(fast!.chunk.pcm.length).toBeLessThan(0.8 * calm!.chunk.pcm.length);
   });
 
+  test('speaks as fast as a line asks for, and no faster than is natural', async () => {
+    const stage = await load();
+    expect(stage.caps.rates).toEqual({ slowest: 0.85, fastest: 1.2 });
+    const length = async (rate: number) => {
+      const [part] = await spoken(stage, [{ ...line(reference.text), delivery: { rate, energy: 0, pitch: 0 } }]);
+      return part!.chunk.pcm.length;
+    };
+    const calm = await length(1);
+    // The tiny network's phonemes have few frames each, and lengths are whole frames.
+    for (const rate of [0.85, 1.15]) expect(Math.abs(calm / (await length(rate)) / rate - 1)).toBeLessThan(0.12);
+    expect(await length(3)).toBe(await length(1.2));
+  });
+
   test('a line in another language is rejected, and the next is said', async () => {
     const stage = await load();
     await expect(spoken(stage, [line('Guten Abend.', { language: 'de' })])).rejects.toMatchObject({

@@ -11,7 +11,8 @@ import { encodeWav } from '../../media/wav.ts';
 import { EngineRegistry } from '../../models/engine.ts';
 import { engines } from '../../models/index.ts';
 import { spendingReports } from '../../models/service/spending.ts';
-import type { Language, Line, Reference, SpeakerId, Speech, UtteranceId } from '../../pipeline/domain.ts';
+import { castable, referenceFor, stockVoices } from '../../models/speak/stock-voices.ts';
+import type { Language, Line, Reference, Register, SpeakerId, Speech, UtteranceId } from '../../pipeline/domain.ts';
 import { Fault, type FaultKind } from '../../pipeline/fault.ts';
 import type { Stage } from '../../pipeline/stage.ts';
 import { conforms } from '../conformance/stage.ts';
@@ -419,6 +420,78 @@ describe('what is asked', () => {
     const second = await voiceOf('s2', 1);
     expect(second).not.toBe(first);
     expect(await voiceOf('s1', 2)).toBe(first);
+  });
+
+  test('OpenAI: a voice of the register, its speed and its mood as a line asks for them', async () => {
+    const cast: Line = {
+      ...line(),
+      casting: { register: 'female', place: 1 },
+      delivery: { rate: 1.1, energy: 5, pitch: 0 },
+    };
+    const { fields } = await asked('OpenAI', [cast], { instructions: 'like a newsreader' });
+    expect(fields).toMatchObject({
+      voice: 'shimmer',
+      speed: 1.1,
+      instructions: matching(/^like a newsreader .*energy/),
+    });
+    const calm: Line = { ...cast, delivery: { rate: 9, energy: -5, pitch: 0 } };
+    const { fields: old } = await asked('OpenAI', [calm], { model: 'tts-1' });
+    expect(old['speed']).toBe(1.2);
+    expect(old).not.toHaveProperty('instructions');
+  });
+
+  test('ElevenLabs: a voice of the register, its speed and its mood as a line asks for them', async () => {
+    const cast: Line = {
+      ...line(),
+      casting: { register: 'male', place: 2 },
+      delivery: { rate: 0.9, energy: 5, pitch: 0 },
+    };
+    const { path, fields } = await asked('ElevenLabs', [cast], { clone: false });
+    expect(path).toContain('IKne3meq5aSn9XLyUdCD');
+    expect(fields['voice_settings']).toEqual({
+      speed: 0.9,
+      stability: expect.closeTo(0.35, 5) as number,
+      style: expect.closeTo(0.2, 5) as number,
+    });
+    const { fields: plain } = await asked('ElevenLabs', [line()], { clone: false });
+    expect(plain).not.toHaveProperty('voice_settings');
+  });
+
+  test('stock voices are cast by how high they are', async () => {
+    const folder = mkdtempSync(join(tmpdir(), 'livedub-cast-'));
+    try {
+      process.env['LIVEDUB_VOICES'] = folder;
+      for (const [name, hertz] of Object.entries({ alto: 210, bass: 95, tenor: 140, tot: 330 })) {
+        const pcm = Float32Array.from({ length: 48_000 }, (_, i) => {
+          const phase = (2 * Math.PI * hertz * i) / 24_000;
+          return (Math.sin(phase) + Math.sin(2 * phase) / 2) / 3;
+        });
+        writeFileSync(join(folder, `${name}.wav`), encodeWav(pcm, 24_000));
+      }
+      const stock = castable(stockVoices());
+      const named = (register: Register, place: number) =>
+        referenceFor({ ...line(), casting: { register, place } }, stock).speaker;
+      expect([named('male', 0), named('male', 1), named('male', 2)]).toEqual(['bass', 'tenor', 'bass']);
+      expect([named('female', 0), named('child', 0)]).toEqual(['alto', 'tot']);
+    } finally {
+      process.env['LIVEDUB_VOICES'] = voices;
+      rmSync(folder, { recursive: true });
+    }
+  });
+
+  test.for(KINDS)('$name: sends nobody’s voice that did not come with the line', async (kind) => {
+    const stage = await load(kind, server, scope);
+    const before = server.asked.length;
+    await spoken(stage, [line(TEXT), line('And again.', { n: 1, speaker: 's2' })]);
+    const sent = inspect(
+      server.asked.slice(before).map(({ path, fields }) => [path, fields]),
+      { depth: 9, maxStringLength: Infinity, maxArrayLength: Infinity },
+    );
+    expect(sent).not.toContain(REFERENCE.text);
+    expect(sent).not.toContain('/v1/voices/add');
+    // What lies in the directory of stock voices, and nothing else.
+    const lengths = [...sent.matchAll(/Float32Array\((\d+)\)/g)].map(([, length]) => Number(length));
+    for (const length of lengths) expect([24_000, 36_000]).toContain(length);
   });
 
   test('without a voice of any kind, a line is refused with what to do about it', async () => {

@@ -77,7 +77,12 @@ describe.skipIf(!needsSpeakData.present())('ZipVoice, stand-ins for its networks
 
   test('speaks at the rate of its vocoder, and what it says comes without the voice it was said with', async () => {
     const stage = await load();
-    expect(stage.caps).toMatchObject({ clonesVoice: true, voices: Infinity, languages: ['en'] });
+    expect(stage.caps).toMatchObject({
+      clonesVoice: true,
+      voices: Infinity,
+      languages: ['en'],
+      rates: { slowest: 0.85, fastest: 1.2 },
+    });
     const [part] = await say(line('This is a sentence.', { reference: OWN }));
     expect(part!.chunk.rate).toBe(24_000);
     expect(part!.line).toEqual(line('This is a sentence.'));

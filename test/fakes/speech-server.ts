@@ -85,6 +85,7 @@ const OpenaiRequest = z.strictObject({
   voice: z.string(),
   response_format: z.literal('pcm'),
   instructions: z.string().optional(),
+  speed: z.number().min(0.25).max(4).optional(),
 });
 const OmniRequest = z.strictObject({
   model: z.string(),
@@ -108,7 +109,12 @@ const FishRequest = z.strictObject({
   seed: z.number().int(),
   use_memory_cache: z.enum(['on', 'off']),
 });
-const VoiceSettings = z.strictObject({ stability: z.number().optional(), similarity_boost: z.number().optional() });
+const VoiceSettings = z.strictObject({
+  stability: z.number().min(0).max(1).optional(),
+  similarity_boost: z.number().optional(),
+  style: z.number().min(0).max(1).optional(),
+  speed: z.number().min(0.7).max(1.2).optional(),
+});
 const ElevenRequest = z.strictObject({
   text: z.string().min(1),
   model_id: z.string(),

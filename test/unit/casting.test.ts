@@ -76,7 +76,10 @@ describe('a speaker', () => {
     const cast = new Cast();
     const mixed = { ...voice(115, 3), pcm: voice(115, 3).pcm.slice() };
     // A loud child during all but the first and the last half second.
-    mixed.pcm.set(voice(330, 2).pcm.map((x) => 3 * x), 0.5 * RATE);
+    mixed.pcm.set(
+      voice(330, 2).pcm.map((x) => 3 * x),
+      0.5 * RATE,
+    );
     const child = { start: at(seconds(0.5)), end: at(seconds(2.5)) };
     cast.hears(id('a'), mixed, [child, { start: at(seconds(1)), end: at(seconds(1.2)) }]);
     expect(cast.of(id('a'))).toMatchObject({ register: 'male', pitch: expect.closeTo(115, -0.5) as number });

@@ -7,7 +7,8 @@ import { type SampleRate, ms, seconds } from '../../media/time.ts';
 function voice(hertz: number, rate: SampleRate, length = 0.5, from = 1): Float32Array {
   return Float32Array.from({ length: Math.round(length * rate) }, (_, i) => {
     let sum = 0;
-    for (let k = from; k <= 12 && k * hertz < rate / 2; k += 1) sum += Math.sin((2 * Math.PI * k * hertz * i) / rate) / k;
+    for (let k = from; k <= 12 && k * hertz < rate / 2; k += 1)
+      sum += Math.sin((2 * Math.PI * k * hertz * i) / rate) / k;
     return sum / 4;
   });
 }

@@ -94,25 +94,29 @@ describe('a contour', () => {
     expect(gains[0.7 * RATE]).toBeCloseTo(0, 5);
   });
 
+  // Doubles would nearly all be next to nothing.
+  const share = (least: number, most: number) => fc.integer({ min: least * 100, max: most * 100 }).map((n) => n / 100);
   const span = (most: number) => fc.integer({ min: 0, max: most });
   const points = fc
-    .array(fc.record({ at: span(4_000_000), gain: fc.double({ min: -20, max: 20, noNaN: true }) }), { maxLength: 60 })
+    .array(fc.record({ at: span(4_000_000), gain: share(-20, 20) }), { minLength: 20, maxLength: 60 })
     .map((all) => all.sort((a, b) => a.at - b.at) as unknown as Emphasis[]);
-  const stretches = fc.array(fc.tuple(span(1_000_000), span(1_000_000)), { maxLength: 4 }).map((lengths) => {
-    let [s, d] = [0, 0];
-    return lengths.map(([source, dub]): Mapped => {
-      const stretch = {
-        source: { start: s as Span, end: (s + source) as Span },
-        dub: { start: d as Span, end: (d + dub) as Span },
-      };
-      [s, d] = [s + source, d + dub];
-      return stretch;
+  const stretches = fc
+    .array(fc.tuple(span(1_000_000), span(1_000_000)), { minLength: 1, maxLength: 4 })
+    .map((lengths) => {
+      let [s, d] = [0, 0];
+      return lengths.map(([source, dub]): Mapped => {
+        const stretch = {
+          source: { start: s as Span, end: (s + source) as Span },
+          dub: { start: d as Span, end: (d + dub) as Span },
+        };
+        [s, d] = [s + source, d + dub];
+        return stretch;
+      });
     });
-  });
 
   test('never leaves its bounds, jumps or clips, whatever it is and wherever it goes', () => {
     fc.assert(
-      fc.property(points, stretches, fc.double({ min: 0.01, max: 0.95, noNaN: true }), (contour, mapping, level) => {
+      fc.property(points, stretches, share(0.01, 0.95), (contour, mapping, level) => {
         const before = tone(4, level);
         const out = applyContour(before, RATE, contour, mapping);
         const gains = gainsOf(out, before);

@@ -38,6 +38,7 @@ describe('a text said shorter', () => {
     ['en', 'You see the old house.'],
     ['en', 'You know what he said?'],
     ['en', 'I mean it.'],
+    ['en', 'We heard Kind Of Blue and Very Good Years.'],
     ['en', 'The thing is red.'],
     ['es', 'A ver la casa.'],
     ['en', 'He sings just as well as she does.'],
