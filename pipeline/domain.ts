@@ -185,6 +185,8 @@ export interface Clip extends Overlay {
   readonly utterance: UtteranceId;
   readonly language: Language;
   readonly fit: Fit;
+  /** Where in the programme the words of the dub are heard; those that were cut are missing. Left out where the voice does not tell. */
+  readonly words?: readonly Word[];
 }
 
 /** What fitting did to a line. Lengths in microseconds. */
@@ -223,13 +225,24 @@ export interface FittedPhrase extends Interval {
   readonly speed: number;
 }
 
-/** A caption. Draft cues may be replaced by a later cue with the same id; others never change. */
+/**
+ * A caption. `end` is when it may go if nothing follows: with the voice, or later when there is more to read.
+ *
+ * Draft cues may be replaced by a later cue with the same id, whose text begins with theirs; others never change. A cue
+ * without text takes back a draft of which nothing will come.
+ */
 export interface Cue extends Interval {
   readonly id: string;
   readonly language: Language;
   readonly speaker: SpeakerId;
   readonly text: string;
+  /** The text as it is broken into lines. */
+  readonly lines: readonly string[];
+  /** When the voice is through with it. */
+  readonly voiceEnd: MediaTime;
   readonly draft: boolean;
+  /** Where it does not cover a face; at the bottom unless told. */
+  readonly place?: 'top' | 'bottom';
 }
 
 /** The face to drive and the speech to drive it with. */
