@@ -41,7 +41,7 @@ export class CueBook {
     shelf.put(cue);
   }
 
-  /** What is on the picture at `at` (media µs), in the order it came. From then on it has been seen. */
+  /** What is on the picture at `at` (media µs), the newest first. From then on it has been seen. */
   show(language: LanguageTag, at: number): readonly ShownCue[] {
     return this.#byLanguage.get(language)?.show(at) ?? NOTHING;
   }
@@ -94,27 +94,30 @@ class Shelf {
     }
     this.#at = Math.max(at, at < this.#at - BACK ? -Infinity : this.#at);
     const now = this.#at;
-    let shown = [...this.#shown];
-    const begun = this.cues.filter(
-      ({ id, start }) => start <= now && !this.#gone.has(id) && !shown.some((one) => one.id === id),
-    );
-    for (const cue of begun) {
-      // What is past before anybody saw it is not shown any more.
-      if (now >= lastOf(cue)) continue;
-      const others = shown.filter((one) => withstands(one, cue, now));
-      const leaves = shown.filter((one) => !others.includes(one));
-      // One that comes late makes no other go that began after it.
-      if (leaves.some(({ start }) => start > cue.start)) continue;
+    let shown = this.#shown.filter((one) => now < Math.max(lastOf(one), one.since + SEEN) || this.#soon(one, now));
+    const begun = this.cues.filter(({ id, start }) => start <= now && !this.#gone.has(id) && !this.#sees(id));
+    // The newest first: of several that nobody has seen yet, those before it are over, except where two people speak.
+    for (const cue of begun.reverse()) {
+      const stays = shown.filter((one) => withstands(one, cue, now));
+      const leaves = shown.filter((one) => !stays.includes(one));
+      if (now >= lastOf(cue) || leaves.some(({ start }) => start > cue.start)) {
+        this.#gone.add(cue.id);
+        continue;
+      }
       if (leaves.some(({ since }) => now < since + SEEN) && now < Math.min(cue.start + PUSHED, cue.end)) continue;
       const introduces = cue.speaker !== this.#speaker;
-      shown = [...others.slice(1 - MOST_SHOWN), { ...cue, lines: linesOf(cue), introduces, since: now }];
+      // Above those that are there: captions stand on the lower edge, and none of them moves.
+      shown = [{ ...cue, lines: linesOf(cue), introduces, since: now }, ...stays.slice(0, MOST_SHOWN - 1)];
       this.#speaker = cue.speaker;
     }
-    shown = shown.filter((one) => now < lastOf(one) || this.#soon(one, now));
     for (const { id } of this.#shown) if (!shown.some((one) => one.id === id)) this.#gone.add(id);
     const same = shown.length === this.#shown.length && shown.every((one, n) => one === this.#shown[n]);
     if (!same) this.#shown = shown;
     return this.#shown;
+  }
+
+  #sees(id: string): boolean {
+    return this.#shown.some((one) => one.id === id);
   }
 
   /** Whether another caption comes so soon that the one on show stays until then. */

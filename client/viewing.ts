@@ -1,12 +1,4 @@
-import type {
-  Event,
-  ModeView,
-  SessionState,
-  SessionView,
-  StatsView,
-  TrackId,
-  TrackView,
-} from '../gateway/protocol.ts';
+import type { Event, ModeView, SessionState, SessionView, StatsView, TrackId, TrackView } from '../gateway/protocol.ts';
 import { getSession } from './api.ts';
 import { ClipBook } from './clip-book.ts';
 import { CueBook, type ShownCue } from './cue-book.ts';
@@ -224,7 +216,6 @@ export class Viewing {
     const build = this.#build;
     try {
       const { session, routerRtpCapabilities, cues } = await this.#signalling.request('join', { role: 'viewer' });
-      this.cues.clear();
       for (const cue of cues) this.cues.put(cue);
       this.#clips.clear();
       const { tracks, state, reason, stats } = session;

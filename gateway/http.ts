@@ -227,7 +227,8 @@ export async function openHttp(
       '/v1/sessions/:id/captions/:file',
       {
         schema: {
-          summary: 'What was said so far, as WebVTT or SubRip on media time; or WebVTT that goes on while the session does',
+          summary:
+            'What was said so far, as WebVTT or SubRip on media time; or WebVTT that goes on while the session does',
           tags: ['text'],
           params: Id.extend({
             file: z

@@ -32,7 +32,13 @@ export class SourceCaptions {
     if (text === '' || start === undefined || before?.text === text) return cues;
     const end = latest(hypothesis.end, start);
     const laidOut: LaidOut = { start, end, voiceEnd: end, text, lines: [text] };
-    const [draft] = cuesOf([laidOut], id, { speaker, language }, true, before?.id === id ? placeIn(before) : this.#faceAt);
+    const [draft] = cuesOf(
+      [laidOut],
+      id,
+      { speaker, language },
+      true,
+      before?.id === id ? placeIn(before) : this.#faceAt,
+    );
     if (!draft) return cues;
     this.#draft = draft;
     return [...cues, draft];

@@ -238,7 +238,7 @@ function arranged(
     }
   }
   const cues: Arranged[] = [];
-  for (let to = tokens.length; to > 0; ) {
+  for (let to = tokens.length; to > 0;) {
     const last = best[to];
     if (!last) return undefined;
     const lines = last.rows.map(([a, b]) => text.slice(tokens[a]?.from, tokens[b - 1]?.to));
@@ -290,14 +290,21 @@ function placed(
       starts.push(floor + ((Math.max(floor, until) - floor) * own) / Math.max(1, own + rest));
     }
   }
+  const needed = sizes.map((size) => Math.min(longest, Math.max(shortest, (size / speed) * 1_000_000)));
+  for (let n = 1; n < starts.length; n += 1) {
+    const [before = 0, start = 0] = starts.slice(n - 1);
+    // What is said too fast to be read stays on where the caption behind it has time to spare.
+    const spare = (starts[n + 1] ?? end) - (needed[n] ?? 0);
+    const wanted = Math.min(before + (needed[n - 1] ?? 0), start + PUSHED, spare);
+    starts[n] = Math.max(start, wanted);
+  }
   return cues.map(({ from, to, lines }, n) => {
     const start = at(starts[n] ?? timed.start);
     const next = starts[n + 1];
     const until = next === undefined ? end : at(next);
     const spoken = next === undefined ? end : Math.min(until, heard(from, to)?.end ?? until);
     const voiceEnd = at(Math.max(start, spoken));
-    const needed = start + Math.min(longest, Math.max(shortest, ((sizes[n] ?? 0) / speed) * 1_000_000));
-    const wanted = Math.max(voiceEnd, needed);
+    const wanted = Math.max(voiceEnd, start + (needed[n] ?? 0));
     const stays = next === undefined ? wanted : until - wanted < JOINED ? until : wanted;
     return { start, end: at(Math.max(start + 1, stays)), voiceEnd, text: text.slice(from, to), lines };
   });
@@ -350,13 +357,16 @@ function lettersOf(text: string): { readonly letter: string; readonly at: number
 interface Following extends Interval {
   readonly voiceEnd: MediaTime;
   readonly speaker: string;
+  readonly language?: Language;
+  readonly text?: string;
 }
 /** Captions that may still be on show when another comes. */
 const ON_SHOW = 8;
 
 /**
  * Captions of one language as they are shown after each other, in order of their start: one goes when the next comes,
- * except while two people speak at once. A short one holds up the next by half a second at most.
+ * except while two people speak at once. One that is too short, or that cannot be read so quickly while the next has time to spare,
+ * holds up the next by half a second at most.
  */
 export function seamless<C extends Following>(cues: readonly C[], shortest: Span = LATIN.shortest): C[] {
   const out: C[] = [];
@@ -371,8 +381,10 @@ export function follow<C extends Following>(out: C[], cue: C, shortest: Span = L
   for (const before of out.slice(first)) {
     if (together(before, cue)) continue;
     const least = Math.min(before.end, Math.max(before.voiceEnd, before.start + shortest));
-    const most = Math.max(cue.start, Math.min(cue.start + PUSHED, cue.end - shortest));
-    start = Math.max(start, Math.min(least, most));
+    const most = Math.min(cue.start + PUSHED, cue.end - shortest);
+    // To be seen at all, or to be read whole where the next has time to spare.
+    const spare = Math.min(cue.start + PUSHED, cue.end - toRead(cue));
+    start = Math.max(start, Math.min(least, most), Math.min(before.end, spare));
   }
   for (const [n, before] of out.slice(first).entries()) {
     const end = together(before, cue) ? before.voiceEnd : before.end;
@@ -380,6 +392,13 @@ export function follow<C extends Following>(out: C[], cue: C, shortest: Span = L
     if (until !== before.end) out[first + n] = { ...before, end: at(until) };
   }
   out.push(start === cue.start ? cue : { ...cue, start: at(start), end: at(Math.max(cue.end, start + 1)) });
+}
+
+/** How long it takes to read a caption; all of its time where its text is not known. */
+function toRead({ start, end, text, language }: Following): number {
+  if (text === undefined || language === undefined) return end - start;
+  const { speed, shortest, longest } = readingOf(language);
+  return Math.min(longest, Math.max(shortest, (lengthOf(text) / speed) * 1_000_000));
 }
 
 /** Whether two people are heard at once. */

@@ -19,4 +19,7 @@ export function srt(cues: readonly Caption[], look: Look = PLAIN, origin = 0 as 
 
 /** SubRip has no escapes: a word joiner keeps what was said from being read as markup or as times. */
 const plain = (line: string) =>
-  line.replaceAll('\u0000', '\uFFFD').replaceAll('-->', '--\u2060>').replaceAll(/[<{](?=\S)/gu, '$&\u2060');
+  line
+    .replaceAll('\u0000', '\uFFFD')
+    .replaceAll('-->', '--\u2060>')
+    .replaceAll(/[<{](?=\S)/gu, '$&\u2060');
