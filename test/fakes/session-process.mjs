@@ -176,6 +176,7 @@ const lineOf = (cue, language) => ({
   outcome: 'dubbed',
   speed: 1,
   rung: 'natural',
+  fit: null,
   trimmedWords: 0,
   after: { recognised: 100_000, translated: 150_000, synthesised: 250_000, placed: 260_000 },
   slack: 2_000_000,

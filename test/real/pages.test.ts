@@ -371,14 +371,18 @@ describe.skipIf(noMedia)(`pages with media${noMedia ? ` (skipped: ${noMedia})` :
       to: number,
       text: string,
       draft = false,
+      lines = [text],
     ): CueView => ({
-      ...{ id, language, speaker, text, draft },
+      ...{ id, language, speaker, text, draft, lines },
       start: now + from * 1e6,
       end: now + to * 1e6,
     });
     server.tell('a', {
       event: 'cue',
-      data: cue('1', 'es', 'speaker-1', 2, 5, 'Muchas aves vuelven cada año al mismo lugar.'),
+      data: cue('1', 'es', 'speaker-1', 2, 5, 'Muchas aves vuelven cada año al mismo lugar.', false, [
+        'Muchas aves vuelven',
+        'cada año al mismo lugar.',
+      ]),
     });
     server.tell('a', { event: 'cue', data: cue('1', 'en', 'speaker-1', 2, 5, 'Many birds return to the same') });
     server.tell('a', {
@@ -400,7 +404,17 @@ describe.skipIf(noMedia)(`pages with media${noMedia ? ` (skipped: ${noMedia})` :
     await page.getByText('Muchas aves').waitFor();
     await page.getByText('Many birds return to the same place every year.').waitFor();
     await page.getByText('Speaker 1').waitFor();
+    const rows = page.locator('.captions p[lang=es] span');
+    expect(await rows.allInnerTexts()).toEqual(['Muchas aves vuelven', 'cada año al mismo lugar.']);
+    const [first, second] = await Promise.all([rows.nth(0).boundingBox(), rows.nth(1).boundingBox()]);
+    expect(second!.y).toBeGreaterThanOrEqual(first!.y + first!.height - 1);
     await shot(page, 'watch-wide');
+    // What was seen stays on its line, whatever comes.
+    const again = { id: '1', language: 'es', speaker: 'speaker-1', draft: false, start: now + 2e6, end: now + 5e6 };
+    const text = 'Muchas aves vuelven cada año al mismo lugar. Y tú';
+    server.tell('a', { event: 'cue', data: { ...again, text, lines: ['Muchas aves vuelven cada año', 'al mismo lugar. Y tú'] } }); // prettier-ignore
+    await page.getByText('cada año al mismo lugar. Y tú').waitFor();
+    expect(await rows.first().innerText()).toBe('Muchas aves vuelven');
     await page.locator('.captions .draft', { hasText: 'Y nadie sabe' }).waitFor();
     expect(await page.getByText('Speaker 2').count()).toBe(1);
     expect(media.flowing().sort()).toEqual(['dub:es', 'original', 'video']);
@@ -426,6 +440,7 @@ describe.skipIf(noMedia)(`pages with media${noMedia ? ` (skipped: ${noMedia})` :
         start: now,
         end: now + 2e7,
         text: 'Muchas aves vuelven cada año al mismo lugar, y nadie sabe del todo cómo.',
+        lines: ['Muchas aves vuelven cada año al mismo', 'lugar, y nadie sabe del todo cómo.'],
         draft: false,
       },
     });
