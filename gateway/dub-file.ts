@@ -140,7 +140,8 @@ export async function dubFile(
     [...spec.to, spec.from].map(async (language) => {
       const path = join(folder, `${language}.vtt`);
       const own = cues.filter((cue) => cue.language === language);
-      await writeFile(path, webvtt(own, LOOK));
+      // Without a style sheet: FFmpeg reads no cue behind one.
+      await writeFile(path, webvtt(own));
       return { path, language, title: title(language), own };
     }),
   );
