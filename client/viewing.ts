@@ -1,17 +1,8 @@
-import type {
-  CueView,
-  Event,
-  ModeView,
-  SessionState,
-  SessionView,
-  StatsView,
-  TrackId,
-  TrackView,
-} from '../gateway/protocol.ts';
+import type { Event, ModeView, SessionState, SessionView, StatsView, TrackId, TrackView } from '../gateway/protocol.ts';
 import { getSession } from './api.ts';
 import { type Blend, blendOf, dubOf, sameTracks } from './blend.ts';
 import { ClipBook } from './clip-book.ts';
-import { CueBook } from './cue-book.ts';
+import { CueBook, type ShownCue } from './cue-book.ts';
 import { failureOf, sentences } from './failure.ts';
 import { gainPlan, REACH } from './gain-plan.ts';
 import { hold, type Holds } from './lip-sync.ts';
@@ -241,7 +232,6 @@ export class Viewing {
     const build = this.#build;
     try {
       const { session, routerRtpCapabilities, cues } = await this.#signalling.request('join', { role: 'viewer' });
-      this.cues.clear();
       for (const cue of cues) this.cues.put(cue);
       this.#clips.clear();
       const { tracks, state, reason, stats } = session;
@@ -503,19 +493,22 @@ export class Viewing {
   }
 }
 
-/** The captions on the picture at `now`, by what the viewer asked for: at most one translated and one original. */
-export function cuesShown(
-  cues: CueBook,
-  state: ViewingState,
-  now: number | null,
-): { translated: CueView | null; original: CueView | null } {
+/** The captions on the picture, translated and original: one each, or two while two people speak at once. */
+export interface CuesShown {
+  readonly translated: readonly ShownCue[];
+  readonly original: readonly ShownCue[];
+}
+const NO_CUES: readonly ShownCue[] = [];
+
+/** The captions on the picture at `now`, by what the viewer asked for. */
+export function cuesShown(cues: CueBook, state: ViewingState, now: number | null): CuesShown {
   const { preferences, session, chosen, tracks } = state;
-  if (now === null || !session || preferences.captions === 'off') return { translated: null, original: null };
+  if (now === null || !session || preferences.captions === 'off') return { translated: NO_CUES, original: NO_CUES };
   const dub = chosen?.startsWith('dub:') ? chosen : tracks.find(({ id }) => id.startsWith('dub:'))?.id;
   const target = dub?.slice(4) ?? null;
   return {
-    translated: target && preferences.captions !== 'original' ? cues.at(target, now) : null,
-    original: preferences.captions !== 'translated' || !target ? cues.at(session.from, now) : null,
+    translated: target && preferences.captions !== 'original' ? cues.show(target, now) : NO_CUES,
+    original: preferences.captions !== 'translated' || !target ? cues.show(session.from, now) : NO_CUES,
   };
 }
 

@@ -168,6 +168,9 @@ Exit codes: 0 done, 1 tried and failed, 2 asked wrongly.`,
     .requiredOption('--to <languages>', 'languages to dub into, comma-separated', tags)
     .requiredOption('--out <file>', 'what to write: the picture, the original sound, one track per language')
     .option('--from <language>', 'language spoken in it', 'en')
+    .addOption(
+      new Option('--captions <format>', 'captions as files beside it too: talk.es.srt').choices(['srt', 'vtt']),
+    )
     .addOption(profile())
     .addOption(engine())
     .addHelpText(

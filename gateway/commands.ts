@@ -31,6 +31,8 @@ export interface DubOptions extends MixOptions {
   readonly from: string;
   readonly to: readonly string[];
   readonly out: string;
+  /** Captions as files beside `out` too. */
+  readonly captions?: 'srt' | 'vtt';
   readonly profile?: string;
   /** `STAGE=ENGINE` each. */
   readonly engine?: readonly string[];

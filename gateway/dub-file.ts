@@ -1,6 +1,6 @@
 import { mkdtemp, rm, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
-import { basename, join, resolve } from 'node:path';
+import { basename, dirname, extname, join, resolve } from 'node:path';
 import { Subject } from 'rxjs';
 import { type AudioChunk, endOf } from '../media/audio.ts';
 import { MonotonicClock } from '../media/clock.ts';
@@ -16,6 +16,7 @@ import { registry } from '../models/index.ts';
 import type { Cue, Language } from '../pipeline/domain.ts';
 import { dub } from '../pipeline/dub.ts';
 import type { LineRecord } from '../pipeline/ledger.ts';
+import { srt } from '../pipeline/srt.ts';
 import { webvtt } from '../pipeline/webvtt.ts';
 import { abilitiesOf } from './abilities.ts';
 import { type DubOptions, type DubProgress, UsageError } from './commands.ts';
@@ -24,6 +25,7 @@ import { enginesOf } from './engine-options.ts';
 import { mixOf, specOf } from './mix-options.ts';
 import { spread } from './report.ts';
 import { Engines } from './session/engines.ts';
+import { LOOK } from './transcript.ts';
 
 /** How far the original is read ahead of what is written. A line's dub is ready long before it is that far behind. */
 const BEHIND = seconds(60);
@@ -139,8 +141,10 @@ export async function dubFile(
   const subtitles = await Promise.all(
     [...spec.to, spec.from].map(async (language) => {
       const path = join(folder, `${language}.vtt`);
-      await writeFile(path, webvtt(cues.filter((cue) => cue.language === language)));
-      return { path, language, title: title(language) };
+      const own = cues.filter((cue) => cue.language === language);
+      // Without a style sheet: FFmpeg reads no cue behind one.
+      await writeFile(path, webvtt(own));
+      return { path, language, title: title(language), own };
     }),
   );
   const [original, ...dubs] = tracks.map(({ name, wav }) => ({
@@ -149,6 +153,11 @@ export async function dubFile(
     title: name === 'original' ? 'Original' : title(name),
   }));
   const muxed = await mux({ original: file, out, audio: original ? [...dubs, original] : dubs, subtitles }, scope);
+  const { captions } = options;
+  for (const { language, own } of captions ? subtitles : []) {
+    const path = join(dirname(out), `${basename(out, extname(out))}.${language}.${captions}`);
+    await writeFile(path, captions === 'srt' ? srt(own, LOOK) : webvtt(own, LOOK));
+  }
   const elapsed = (performance.now() - began) / 1_000;
   onProgress({ fraction: 1, speed: end / 1e6 / elapsed });
   return summary(lines, {

@@ -215,7 +215,7 @@ export class HostedSession {
   }
 
   /** Hears of everything until the returned function is called. */
-  attend(audience: Audience, role: 'viewer' | 'publisher'): () => void {
+  attend(audience: Audience, role: 'viewer' | 'publisher' | 'reader'): () => void {
     if (role === 'publisher') {
       if (this.#spec.source.kind !== 'webrtc') {
         throw refuse(
@@ -234,12 +234,12 @@ export class HostedSession {
         );
       }
       this.#publisher = audience;
-    } else this.#viewers += 1;
+    } else if (role === 'viewer') this.#viewers += 1;
     this.#audience.add(audience);
     return () => {
       if (!this.#audience.delete(audience)) return;
       if (role === 'viewer') this.#viewers -= 1;
-      else this.#publisher = undefined;
+      if (role === 'publisher') this.#publisher = undefined;
     };
   }
 

@@ -17,6 +17,7 @@ import type { EngineCard } from '../models/engine.ts';
 import { languagePairs } from './abilities.ts';
 import type { Config } from './config.ts';
 import type { HostedSession } from './hosted-session.ts';
+import { liveCaptions } from './live-captions.ts';
 import type { Log } from './log.ts';
 import type { Metrics } from './metrics.ts';
 import { Refusal, invalid, refuse } from './refusal.ts';
@@ -226,23 +227,45 @@ export async function openHttp(
       '/v1/sessions/:id/captions/:file',
       {
         schema: {
-          summary: 'What was said so far, as WebVTT on media time',
+          summary:
+            'What was said so far, as WebVTT or SubRip on media time; or WebVTT that goes on while the session does',
           tags: ['text'],
           params: Id.extend({
             file: z
               .string()
-              .regex(/^[A-Za-z0-9-]{2,35}\.vtt$/, 'expected <language>.vtt')
-              .describe('<language>.vtt'),
+              .regex(/^[A-Za-z0-9-]{2,35}\.(vtt|srt)$/, 'expected <language>.vtt or <language>.srt')
+              .describe('<language>.vtt or <language>.srt'),
+          }),
+          querystring: z.strictObject({
+            live: z
+              .enum(['true', 'false'])
+              .default('false')
+              .describe('WebVTT only: each caption as soon as it is final, until the session ends.'),
           }),
           response: {
-            200: { description: 'WebVTT.', content: { 'text/vtt': { schema: z.string() } } },
-            ...refusals(400, 404),
+            200: {
+              description: 'Captions.',
+              content: { 'text/vtt': { schema: z.string() }, 'application/x-subrip': { schema: z.string() } },
+            },
+            ...refusals(400, 404, 429),
           },
         },
       },
       async (request, reply) => {
-        const { id, file } = request.params;
-        return reply.type('text/vtt; charset=utf-8').send(captionsOf(sessions.get(id), file.slice(0, -'.vtt'.length)));
+        const session = sessions.get(request.params.id);
+        const [language = '', format] = request.params.file.split('.');
+        if (format === 'srt') {
+          if (request.query.live === 'true')
+            throw refuse('invalid', 'SubRip has no live form.', 'live', 'Ask for <language>.vtt?live=true.');
+          return reply.type('application/x-subrip; charset=utf-8').send(captionsOf(session, language, 'srt'));
+        }
+        reply.type('text/vtt; charset=utf-8');
+        if (request.query.live === 'false' || request.method === 'HEAD')
+          return reply.send(captionsOf(session, language));
+        // Whoever is in between should hand on each caption as it comes.
+        reply.header('cache-control', 'no-store').header('x-accel-buffering', 'no');
+        // The schema is of what is read from the stream in the end.
+        return reply.send(liveCaptions(session, language, metrics.captions) as never);
       },
     );
     v1.get(

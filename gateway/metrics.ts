@@ -16,6 +16,7 @@ export interface Metrics {
     answered(method: string, outcome: 'ok' | 'refused'): void;
     skipped(): void;
   };
+  readonly captions: { opened(): void; closed(slow: boolean): void };
 }
 
 export function openMetrics(scope: Scope, subjects: { readonly sfu: Sfu; readonly sessions: Sessions }): Metrics {
@@ -256,6 +257,13 @@ export function openMetrics(scope: Scope, subjects: { readonly sfu: Sfu; readonl
     registers,
   });
 
+  const readers = new Gauge({ name: 'caption_readers', help: 'Readers of live captions.', registers });
+  const readersCut = new Counter({
+    name: 'caption_readers_cut_total',
+    help: 'Readers of live captions that were cut off because they were too slow.',
+    registers,
+  });
+
   return {
     contentType: registry.contentType,
     text: () => registry.metrics(),
@@ -268,6 +276,13 @@ export function openMetrics(scope: Scope, subjects: { readonly sfu: Sfu; readonl
       },
       answered: (method, outcome) => answers.inc({ method, outcome }),
       skipped: () => skips.inc(),
+    },
+    captions: {
+      opened: () => readers.inc(),
+      closed: (slow) => {
+        readers.dec();
+        if (slow) readersCut.inc();
+      },
     },
   };
 }

@@ -155,7 +155,10 @@ export interface SessionView {
   readonly stats: StatsView | null;
 }
 
-/** A caption with its place in the programme (media µs). A later cue with the same `id` and language replaces a draft. */
+/**
+ * A caption with its place in the programme (media µs). A later cue with the same `id` and language replaces a draft; its
+ * text begins with the draft's. One without text takes a draft back.
+ */
 export interface CueView {
   readonly id: string;
   readonly language: LanguageTag;
@@ -164,6 +167,27 @@ export interface CueView {
   readonly end: number;
   readonly text: string;
   readonly draft: boolean;
+  /** The text as it is broken into lines. */
+  readonly lines?: readonly string[];
+  /** When the voice is through with it. `end` may be later, for it to be read; then the next caption may come before `end`. */
+  readonly voiceEnd?: number;
+  /** Where it does not cover a face; at the bottom unless told. */
+  readonly place?: 'top' | 'bottom';
+}
+
+/** Colours of speakers on a dark ground, in their order: the same in the page and in caption files. */
+export const SPEAKER_COLOURS = ['#ffd866', '#7fdbff', '#a9f09b', '#ffb0e0', '#ffb27a', '#cbbcff'] as const;
+
+const numberOf = (speaker: string) => /^(?:speaker|spk|s)?[\s_-]*(\d+)$/i.exec(speaker)?.[1];
+/** A name a person would read: `s2`, `speaker-2` or `2` become "Speaker 2", a name stays what it is. */
+export function speakerName(speaker: string): string {
+  const number = numberOf(speaker);
+  return number === undefined ? speaker : `Speaker ${number}`;
+}
+/** A speaker's place among {@link SPEAKER_COLOURS}: by number, or by the order in which those with a name were heard. */
+export function colourOf(speaker: string, order: number): number {
+  const number = Number(numberOf(speaker) ?? order + 1);
+  return (Math.max(1, number) - 1) % SPEAKER_COLOURS.length;
 }
 
 /** The dub speaks during this interval of the programme (media µs); elsewhere the original is heard in the dub's track. */

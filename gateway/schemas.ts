@@ -185,6 +185,9 @@ const Cue: z.ZodType<CueView> = z
     end: z.number().describe('Media time, µs.'),
     text: z.string(),
     draft: z.boolean(),
+    lines: z.array(z.string()).exactOptional().describe('The text as it is broken into lines.'),
+    voiceEnd: z.number().exactOptional().describe('When the voice is through with it; media time, µs.'),
+    place: z.enum(['top', 'bottom']).exactOptional().describe('Where it covers no face; at the bottom unless told.'),
   })
   .meta({ id: 'Cue' });
 

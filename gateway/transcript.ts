@@ -1,7 +1,7 @@
-import { timestamp, webvtt } from '../pipeline/webvtt.ts';
-import type { Cue } from '../pipeline/domain.ts';
+import { srt } from '../pipeline/srt.ts';
+import { type Caption, type Look, timestamp, webvtt } from '../pipeline/webvtt.ts';
 import type { HostedSession } from './hosted-session.ts';
-import type { CueView, LanguageTag } from './protocol.ts';
+import { type CueView, type LanguageTag, SPEAKER_COLOURS, colourOf, speakerName } from './protocol.ts';
 import { refuse } from './refusal.ts';
 import type { LineRecord } from './session/ipc.ts';
 
@@ -31,9 +31,16 @@ export function transcriptOf({ id, spec, archive }: HostedSession): Transcript {
   };
 }
 
-/** WebVTT of one language, the programme's own or one it is dubbed into. */
-export const captionsOf = (session: HostedSession, language: LanguageTag): string =>
-  webvtt(cuesOf(session, language) as unknown as Cue[]); // the same fields, without the types of time
+/** How speakers are called and coloured in caption files: as in the page. */
+export const LOOK: Look = { colours: SPEAKER_COLOURS, colourOf, nameOf: speakerName };
+
+/** Captions of one language as a file: the programme's own or one it is dubbed into. */
+export const captionsOf = (session: HostedSession, language: LanguageTag, format: 'vtt' | 'srt' = 'vtt'): string =>
+  (format === 'srt' ? srt : webvtt)(captionsIn(session, language), LOOK);
+
+/** The same as views, with the types of time. */
+export const captionsIn = (session: Pick<HostedSession, 'archive' | 'spec'>, language: LanguageTag): Caption[] =>
+  cuesOf(session, language) as unknown as Caption[];
 
 /** For people: one line a caption, with the time it is said at and who says it. */
 export const textOf = (session: HostedSession, language: LanguageTag): string =>
@@ -44,7 +51,7 @@ export const textOf = (session: HostedSession, language: LanguageTag): string =>
 
 const final = (cue: CueView) => !cue.draft;
 
-function cuesOf({ spec, archive }: HostedSession, language: LanguageTag): CueView[] {
+function cuesOf({ spec, archive }: Pick<HostedSession, 'archive' | 'spec'>, language: LanguageTag): CueView[] {
   const known = [spec.from, ...spec.to];
   const cues = archive.cues(language);
   if (cues.length > 0 || known.includes(language)) return cues;

@@ -227,13 +227,24 @@ export interface FittedPhrase extends Interval {
   readonly speed: number;
 }
 
-/** A caption. Draft cues may be replaced by a later cue with the same id; others never change. */
+/**
+ * A caption. `end` is when it may go if nothing follows: with the voice, or later when there is more to read.
+ *
+ * Draft cues may be replaced by a later cue with the same id, whose text begins with theirs; others never change. A cue
+ * without text takes back a draft of which nothing will come.
+ */
 export interface Cue extends Interval {
   readonly id: string;
   readonly language: Language;
   readonly speaker: SpeakerId;
   readonly text: string;
+  /** The text as it is broken into lines. */
+  readonly lines: readonly string[];
+  /** When the voice is through with it. */
+  readonly voiceEnd: MediaTime;
   readonly draft: boolean;
+  /** Where it does not cover a face; at the bottom unless told. */
+  readonly place?: 'top' | 'bottom';
 }
 
 /** The face to drive and the speech to drive it with. */

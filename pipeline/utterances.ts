@@ -18,6 +18,8 @@ export const CLOSING: Closing = { pause: ms(350), clauseWords: 6, longest: secon
 const REMEMBERED = 256;
 /** What is left on either side of a cut made for length. */
 const FEWEST = 3;
+/** How many of `count` words go at least when there are too many. */
+const earliestCut = (count: number) => Math.max(FEWEST, Math.ceil(count / 2));
 
 export interface UtteranceOptions {
   readonly language: Language;
@@ -33,6 +35,8 @@ export interface Unfinished {
   readonly id: UtteranceId;
   readonly speaker: SpeakerId;
   readonly words: readonly Word[];
+  /** How many of them will be in it whatever comes: one that gets too long is cut in its latter half. */
+  readonly sure: number;
 }
 
 /**
@@ -61,7 +65,9 @@ export class Utterances {
   }
 
   get unfinished(): Unfinished {
-    return { language: this.#language, id: this.#id(), speaker: this.#speakerOf(this.#words), words: this.#words };
+    const words = this.#words;
+    const sure = Math.min(words.length, earliestCut(words.length));
+    return { language: this.#language, id: this.#id(), speaker: this.#speakerOf(words), words, sure };
   }
 
   turn(turn: Turn): void {
@@ -123,7 +129,7 @@ export class Utterances {
     const words = this.#words;
     let best = words.length;
     let most = 0;
-    for (let i = Math.max(FEWEST, Math.ceil(words.length / 2)); i <= words.length - FEWEST; i += 1) {
+    for (let i = earliestCut(words.length); i <= words.length - FEWEST; i += 1) {
       const [before, word] = [words[i - 1], words[i]];
       if (!before || !word) continue;
       const clause = startsClause(word.text, this.#language) || endsClause(before.text);

@@ -1,7 +1,7 @@
 import { EMPTY, type Observable, Subject, Subscription, ignoreElements, map, merge, share } from 'rxjs';
 import type { Stretcher } from '../media/stretch.ts';
 import { type ClockTime, type MediaTime, type SampleRate, type Span, earlier, ms } from '../media/time.ts';
-import { translated, voiced } from './captions.ts';
+import { LineCaptions } from './captions.ts';
 import { Planner } from './delivery.ts';
 import type { Clip, Cue, Language, Line, Reference, SpeakerId, Utterance, UtteranceId, Word } from './domain.ts';
 import { type Fitting, Floor } from './fit.ts';
@@ -64,6 +64,7 @@ export class Voice {
   ended = false;
   readonly #options: VoiceOptions;
   readonly #running = new Subscription();
+  readonly #captions = new LineCaptions();
   /** What still works here: a stage that was given up does not come back. */
   readonly #able: { tell: boolean; speak: boolean };
   readonly #floor = new Floor();
@@ -117,7 +118,7 @@ export class Voice {
 
   /** A line of this language is over. */
   settle(line: Line, clip: Clip | undefined): void {
-    this.cues$.next(voiced(translated(line), clip));
+    for (const cue of this.#captions.settled(line, clip)) this.cues$.next(cue);
   }
 
   /** Stops at once; what is under way is lost. */
@@ -216,7 +217,7 @@ export class Voice {
     speaking?.watch.begin(line.utterance, now);
     // A line that was given up on the way has its caption at once.
     if (!ledger.translated(line, now)) return this.settle(line, undefined);
-    this.cues$.next(translated(line));
+    for (const cue of this.#captions.told(line)) this.cues$.next(cue);
     if (!this.#able.speak) ledger.lost(this.language, line.utterance, 'refused');
   }
   #onSpoken({ line, natural, pace }: SpokenLine, speaking: Vital | undefined): void {

@@ -1,31 +1,77 @@
 import type { MediaTime } from '../media/time.ts';
+import { layout, seamless } from './cue-layout.ts';
 import type { Cue } from './domain.ts';
 
-/** Characters in a row that are comfortable to read in a caption. */
-const WIDTH = 42;
-/** A cue shorter than this cannot be read. Microseconds. */
-const SHORTEST = 700_000;
+/** A caption as files have it. What was made elsewhere may lack its lines and the end of its voice. */
+export type Caption = Pick<Cue, 'id' | 'language' | 'speaker' | 'start' | 'end' | 'text' | 'draft'> &
+  Partial<Pick<Cue, 'lines' | 'voiceEnd' | 'place'>>;
+
+/** How speakers are told apart. */
+export interface Look {
+  /** CSS colours that can be read on black. */
+  readonly colours: readonly string[];
+  /** @param order how many speakers were heard before this one */
+  readonly colourOf: (speaker: string, order: number) => number;
+  readonly nameOf: (speaker: string) => string;
+}
+export const PLAIN: Look = { colours: [], colourOf: () => 0, nameOf: (speaker) => speaker };
 
 /**
- * Captions as a WebVTT file (W3C WebVTT: The Web Video Text Tracks Format).
+ * Captions as a WebVTT file (W3C WebVTT: The Web Video Text Tracks Format), each speaker with a colour.
  *
- * Drafts are left out and of cues with the same id the last counts. Cues come out in order of their start; times before
- * `origin` become 0.
+ * Drafts are left out and of cues with the same id the last counts. Cues come out in order of their start, none of them
+ * over the next one except where two people speak at once. Times count from `origin`; what was over by then is left out.
  */
-export function webvtt(cues: readonly Cue[], origin = 0 as MediaTime): string {
-  const last = new Map<string, Cue>();
-  for (const cue of cues) if (!cue.draft && cue.text.trim() !== '') last.set(`${cue.language} ${cue.id}`, cue);
-  const blocks = [...last.values()].sort((a, b) => a.start - b.start).map((cue) => block(cue, origin));
-  return ['WEBVTT\n', ...blocks].join('\n');
+export function webvtt(cues: readonly Caption[], look: Look = PLAIN, origin = 0 as MediaTime): string {
+  const shown = following(cues, origin);
+  const speakers = [...new Set(shown.map(({ speaker }) => speaker))];
+  return vttHeader(speakers, look) + shown.map((cue) => `\n${vttBlock(cue, look)}`).join('');
 }
 
-function block({ id, speaker, start, end, text }: Cue, origin: MediaTime): string {
-  const from = Math.max(0, start - origin);
-  const to = Math.max(from + SHORTEST, end - origin);
-  // "line:-2": the second line from the bottom, so that two rows fit; a cue's size and place are percentages.
-  const settings = 'line:-2 position:50% size:80% align:center';
-  const body = rows(text).map(escaped).join('\n');
-  return `${id.replaceAll(/\s+|-->/gu, '_')}\n${timestamp(from)} --> ${timestamp(to)} ${settings}\n<v ${annotation(speaker)}>${body}\n`;
+/** A caption with all that it takes to write it. */
+export type Shown = Cue;
+
+/** The captions of a file one after the other, counted from `origin`. */
+export function following(cues: readonly Caption[], origin = 0 as MediaTime): Shown[] {
+  const last = new Map<string, Caption>();
+  for (const cue of cues) {
+    const key = `${cue.language} ${cue.id}`;
+    if (!cue.draft && cue.text.trim() !== '') last.set(key, cue);
+    else if (!cue.draft) last.delete(key);
+  }
+  return seamless([...last.values()].map(whole))
+    .filter(({ end }) => end > origin)
+    .map((cue) => ({
+      ...cue,
+      start: Math.max(0, cue.start - origin) as MediaTime,
+      end: (cue.end - origin) as MediaTime,
+    }));
+}
+
+export function whole(cue: Caption): Shown {
+  const { text, start, end, language } = cue;
+  const lines = cue.lines ?? layout({ text, words: [], start, end }, language).flatMap((part) => part.lines);
+  return { ...cue, lines, voiceEnd: cue.voiceEnd ?? end };
+}
+
+/** Signature and style sheet, up to the blank line before the first cue. Names that come up later have no colour. */
+export function vttHeader(speakers: readonly string[], { colours, colourOf, nameOf }: Look): string {
+  const rules = speakers.flatMap((speaker, order) => {
+    const colour = colours[colourOf(speaker, order)];
+    return colour ? [`::cue(v[voice="${quoted(nameOf(speaker))}"]) { color: ${colour}; }`] : [];
+  });
+  return rules.length > 0 ? `WEBVTT\n\nSTYLE\n${[...new Set(rules)].join('\n')}\n` : 'WEBVTT\n';
+}
+
+/** One cue, with the line end behind it. */
+export function vttBlock({ id, speaker, start, end, lines, place }: Shown, { nameOf }: Look): string {
+  const from = timestamp(start);
+  // A cue ends after it starts, in the milliseconds that are written (WebVTT, "WebVTT cue timings").
+  const to = timestamp(Math.max(end, start + 1_000));
+  // Left alone, a cue is as low as it has room, which "line" cannot say for any number of lines.
+  const settings = `${place === 'top' ? 'line:0 ' : ''}position:50% size:90% align:center`;
+  const body = lines.map(escaped).join('\n');
+  return `${id.replaceAll(/\s+|-->/gu, '_')}\n${from} --> ${to} ${settings}\n<v ${annotation(nameOf(speaker))}>${body}\n`;
 }
 
 /** `hh:mm:ss.ttt`, from microseconds. Hours have two digits or more. */
@@ -40,17 +86,9 @@ export function timestamp(micros: number): string {
 export const escaped = (text: string) =>
   text.replaceAll('&', '&amp;').replaceAll('<', '&lt;').replaceAll('>', '&gt;').replaceAll('\u0000', '\uFFFD');
 
-/** A voice span's annotation ends at `>` and at a line's end. */
-const annotation = (speaker: string) => escaped(speaker.replaceAll(/\s+/gu, ' '));
-
-/** One row, or two as even as words allow when one would be too long. */
-export function rows(text: string): string[] {
-  const flat = text.trim().replaceAll(/\s+/gu, ' ');
-  if (flat.length <= WIDTH) return [flat];
-  const middle = flat.length / 2;
-  let cut = -1;
-  for (let i = flat.indexOf(' '); i >= 0; i = flat.indexOf(' ', i + 1)) {
-    if (cut < 0 || Math.abs(i - middle) < Math.abs(cut - middle)) cut = i;
-  }
-  return cut < 0 ? [flat] : [flat.slice(0, cut), flat.slice(cut + 1)];
-}
+/** A voice span's annotation ends at `>` and at a line's end, and is never empty. */
+const annotation = (speaker: string) => escaped(spaced(speaker)) || '?';
+/** A name within a CSS string (CSS Syntax §4.3.7): nothing in it can end the string, the block or the style sheet. */
+const quoted = (name: string) =>
+  (spaced(name) || '?').replaceAll(/[^\p{L}\p{N} _-]/gu, (sign) => `\\${(sign.codePointAt(0) ?? 0).toString(16)} `);
+const spaced = (text: string) => text.replaceAll(/[\s\u0000]+/gu, ' ').trim();

@@ -230,7 +230,7 @@ function hookOf(viewing: Viewing, video: () => HTMLVideoElement | null): ViewerH
     },
     get cues() {
       const { translated, original } = cuesShown(viewing.cues, state(), viewing.now());
-      return [translated, original].filter((cue) => cue !== null);
+      return [...translated, ...original];
     },
     get switchedInMs() {
       return viewing.switchedInMs;

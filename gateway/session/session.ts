@@ -334,8 +334,8 @@ export class Session implements Sink {
 
   // What the gateway hears.
 
-  #cue({ id, language, speaker, start, end, text, draft }: Cue): void {
-    this.#tell({ type: 'cue', cue: { id, language, speaker, start, end, text, draft } });
+  #cue(cue: Cue): void {
+    this.#tell({ type: 'cue', cue });
   }
   #fault({ stage, kind, message }: Fault): void {
     this.#tell({ type: 'fault', stage, kind, message });

@@ -76,7 +76,7 @@ describe.skipIf(lacking)(
 
     test('gives it a track of sound and one of captions in the language, and leaves the rest as it was', async () => {
       const progress: DubProgress[] = [];
-      const said = await dubbing({}, (each) => progress.push(each));
+      const said = await dubbing({ captions: 'srt' }, (each) => progress.push(each));
       const { streams, format } = probed(path('out.mkv'));
       expect(streams.map((s) => [s.codec_type, s.codec_name, s.tags?.language ?? null, s.disposition.default])).toEqual(
         [
@@ -141,6 +141,12 @@ describe.skipIf(lacking)(
       expect(starts.some((start) => Math.abs(start - places[0]!.from) < 700)).toBe(true);
       expect(text('es.srt')).toMatch(/\b(el|la|los|las|de|y|es|está|muy)\b/);
       expect(text('en.srt')).toMatch(/\b(the|and|is|about|meeting)\b/i);
+      // The same beside it, broken into lines that can be read.
+      const beside = text('out.es.srt');
+      expect([...beside.matchAll(/ --> /g)]).toHaveLength(starts.length);
+      expect(beside).toMatch(/^1\n00:00:0\d,\d{3} --> /);
+      expect(Math.max(...beside.split('\n').map((line) => line.length))).toBeLessThanOrEqual(42);
+      expect(text('out.en.srt')).toMatch(/\b(the|and|is|about|meeting)\b/i);
       // Nothing is left lying about.
       expect(readdirSync(folder).filter((name) => name.includes('part'))).toEqual([]);
     }, 40_000);

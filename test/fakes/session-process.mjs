@@ -190,6 +190,7 @@ const lineOf = (cue, language) => ({
   outcome: 'dubbed',
   speed: 1,
   rung: 'natural',
+  fit: null,
   trimmedWords: 0,
   fit: null,
   after: { recognised: 100_000, translated: 150_000, synthesised: 250_000, placed: 260_000 },

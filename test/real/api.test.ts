@@ -5,6 +5,7 @@ import { afterAll, beforeAll, describe, expect, test } from 'vitest';
 import type { ApiError, SessionView } from '../../gateway/protocol.ts';
 import type { Gateway } from '../../gateway/serve.ts';
 import { ask, eventually, openGateway, refused } from '../fakes/gateway.ts';
+import { parseVtt } from '../fakes/webvtt-parser.ts';
 
 const token = 'a-token-of-some-length';
 const authorization = `Bearer ${token}`;
@@ -106,6 +107,11 @@ describe('a session', () => {
       expect(vtt).toContain('sentence 1 &lt;&amp;&gt;');
       expect(vtt).not.toContain('half a');
       expect((await ask<string>(gateway, 'GET', `${path}/captions/es.vtt`)).body).toContain('frase 1');
+      const srt = await ask<string>(gateway, 'GET', `${path}/captions/es.srt`);
+      expect(srt.headers.get('content-type')).toContain('application/x-subrip');
+      expect(srt.body).toMatch(/^1\n\d\d:\d\d:\d\d,\d{3} --> .*\n.*frase 1/);
+      expect((await refused(gateway, 'GET', `${path}/captions/es.srt?live=true`)).body.field).toBe('live');
+      expect((await refused(gateway, 'GET', `${path}/captions/es.ass`)).status).toBe(400);
       const txt = await ask<string>(gateway, 'GET', `${path}/transcript?format=txt&language=es`);
       expect(txt.headers.get('content-type')).toContain('text/plain');
       expect(txt.body).toMatch(/^\[00:00:\d\d\.\d{3}\] speaker 1: frase 1$/m);
@@ -129,6 +135,24 @@ describe('a session', () => {
       expect((await refused(gateway, 'GET', `${path}/captions/..%2f..%2fx`)).status).toBe(400);
       expect((await refused(gateway, 'GET', `${path}/transcript?format=pdf`)).body.field).toBe('format');
     });
+  });
+
+  test('hands out its captions while they are being made, until it ends', async () => {
+    let text = '';
+    await withSession({ to: ['es'] }, async ({ id }) => {
+      const response = await fetch(`${gateway.url}/v1/sessions/${id}/captions/es.vtt?live=true`);
+      expect(response.headers.get('content-type')).toContain('text/vtt');
+      const reading = (async () => {
+        const decoder = new TextDecoder();
+        for await (const chunk of response.body ?? []) text += decoder.decode(chunk as Uint8Array, { stream: true });
+      })();
+      await eventually(async () => text.includes('-->') && parseVtt(text).cues.length > 0, 'a live caption');
+      const { body } = await ask<string>(gateway, 'GET', '/metrics');
+      expect(body).toMatch(/^caption_readers 1$/m);
+      await remove(id);
+      await reading;
+    });
+    expect(parseVtt(text).cues[0]?.lines[0]).toMatch(/^frase/);
   });
 
   test('that plays a file is told its real path, and ends when the file does', async () => {

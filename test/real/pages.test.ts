@@ -8,8 +8,14 @@ import { type Browser, type BrowserContext, chromium, type Page } from 'playwrig
 import { afterAll, afterEach, beforeAll, describe, expect, test } from 'vitest';
 import type { PublisherHook, ViewerHook } from '../../client/hook.ts';
 import type { CueView } from '../../gateway/protocol.ts';
+import { LOOK } from '../../gateway/transcript.ts';
+import { at } from '../../media/time.ts';
+import { layout } from '../../pipeline/cue-layout.ts';
+import type { Language, SpeakerId } from '../../pipeline/domain.ts';
+import { type Caption, webvtt } from '../../pipeline/webvtt.ts';
 import { PageMedia, PITCH } from '../fakes/page-media.ts';
 import { cannedSession, PageServer, Refusal } from '../fakes/page-server.ts';
+import { parseVtt } from '../fakes/webvtt-parser.ts';
 
 // What the functions below find in the page they run in; the rest of this program has no DOM.
 declare const window: { readonly livedub?: ViewerHook | PublisherHook };
@@ -224,6 +230,36 @@ describe.skipIf(missing)(`pages${missing ? ` (skipped: ${missing})` : ''}`, () =
     server.cut('a', 4000, 'The session has ended.');
     await page.locator('.overlay', { hasText: 'The programme has ended.' }).waitFor();
     expect(await page.title()).toBe('Morning lecture: how birds navigate · Livedub');
+  });
+
+  test('a caption file says to a browser what it says to a strict reader', async () => {
+    const said = [
+      ['s1', 'Many birds return <b>to</b> the same & place every year, and nobody --> quite knows how.', 'en'],
+      ['a "quoted" > name', 'Muchas aves vuelven cada año al mismo lugar, y nadie sabe del todo cómo.', 'es'],
+      ['s2', 'تعود طيور كثيرة إلى المكان نفسه كل عام، ولا أحد يعرف تمامًا كيف تجد طريقها عبر البحر.', 'ar'],
+    ] as const;
+    const cues = said.flatMap(([speaker, text, language], n) =>
+      layout({ text, words: [], start: at(n * 5e6), end: at(n * 5e6 + 4e6) }, language as Language).map(
+        (cue, part): Caption => ({
+          ...{
+            ...cue,
+            id: `u${n}/${part}`,
+            language: language as Language,
+            speaker: speaker as SpeakerId,
+            draft: false,
+          },
+          ...(n === 1 && { place: 'top' }),
+        }),
+      ),
+    );
+    const file = webvtt(cues, LOOK);
+    const page = await opened('/');
+    const read = await page.evaluate(readTrack, file);
+    expect(read).toEqual(
+      parseVtt(file).cues.map(({ id, start, end, voice, lines, settings }) => ({
+        ...{ id, start, end, lines, voice: voice.trim(), line: settings['line'] ? 0 : 'auto', align: 'center' },
+      })),
+    );
   });
 
   test('a viewer whose connection is cut comes back by itself', async () => {
@@ -477,14 +513,18 @@ describe.skipIf(noMedia)(`pages with media${noMedia ? ` (skipped: ${noMedia})` :
       to: number,
       text: string,
       draft = false,
+      lines = [text],
     ): CueView => ({
-      ...{ id, language, speaker, text, draft },
+      ...{ id, language, speaker, text, draft, lines },
       start: now + from * 1e6,
       end: now + to * 1e6,
     });
     server.tell('a', {
       event: 'cue',
-      data: cue('1', 'es', 'speaker-1', 2, 5, 'Muchas aves vuelven cada año al mismo lugar.'),
+      data: cue('1', 'es', 'speaker-1', 2, 5, 'Muchas aves vuelven cada año al mismo lugar.', false, [
+        'Muchas aves vuelven',
+        'cada año al mismo lugar.',
+      ]),
     });
     server.tell('a', { event: 'cue', data: cue('1', 'en', 'speaker-1', 2, 5, 'Many birds return to the same') });
     server.tell('a', {
@@ -505,7 +545,17 @@ describe.skipIf(noMedia)(`pages with media${noMedia ? ` (skipped: ${noMedia})` :
     await page.getByText('Muchas aves').waitFor();
     await page.getByText('Many birds return to the same place every year.').waitFor();
     await page.getByText('Speaker 1').waitFor();
+    const rows = page.locator('.captions p[lang=es] span');
+    expect(await rows.allInnerTexts()).toEqual(['Muchas aves vuelven', 'cada año al mismo lugar.']);
+    const [first, second] = await Promise.all([rows.nth(0).boundingBox(), rows.nth(1).boundingBox()]);
+    expect(second!.y).toBeGreaterThanOrEqual(first!.y + first!.height - 1);
     await shot(page, 'watch-wide');
+    // What was seen stays on its line, whatever comes.
+    const again = { id: '1', language: 'es', speaker: 'speaker-1', draft: false, start: now + 2e6, end: now + 5e6 };
+    const text = 'Muchas aves vuelven cada año al mismo lugar. Y tú';
+    server.tell('a', { event: 'cue', data: { ...again, text, lines: ['Muchas aves vuelven cada año', 'al mismo lugar. Y tú'] } }); // prettier-ignore
+    await page.getByText('cada año al mismo lugar. Y tú').waitFor();
+    expect(await rows.first().innerText()).toBe('Muchas aves vuelven');
     await page.locator('.captions .draft', { hasText: 'Y nadie sabe' }).waitFor();
     expect(await page.getByText('Speaker 2').count()).toBe(1);
   });
@@ -530,6 +580,7 @@ describe.skipIf(noMedia)(`pages with media${noMedia ? ` (skipped: ${noMedia})` :
         start: now,
         end: now + 2e7,
         text: 'Muchas aves vuelven cada año al mismo lugar, y nadie sabe del todo cómo.',
+        lines: ['Muchas aves vuelven cada año al mismo', 'lugar, y nadie sabe del todo cómo.'],
         draft: false,
       },
     });
@@ -619,6 +670,38 @@ async function clip(name: string, seconds: number, codecs: readonly string[]): P
 }
 
 /** The worker program of this machine, or nothing: these tests never build it. */
+/** Runs in the page: a file as the browser's own parser reads it. */
+async function readTrack(file: string): Promise<unknown> {
+  interface Cue {
+    id: string;
+    startTime: number;
+    endTime: number;
+    line: unknown;
+    align: string;
+    getCueAsHTML(): { firstChild: { title: string; textContent: string } };
+  }
+  interface Track {
+    kind: string;
+    src: string;
+    track: { mode: string; cues: Iterable<Cue> };
+    onload: () => void;
+    onerror: (error: unknown) => void;
+  }
+  const page = (globalThis as unknown as { document: { createElement(name: string): Track & { append(child: Track): void } } }).document; // prettier-ignore
+  const [video, track] = [page.createElement('video'), page.createElement('track')];
+  track.kind = 'captions';
+  track.src = URL.createObjectURL(new Blob([file], { type: 'text/vtt' }));
+  const loaded = new Promise<void>((done, failed) => Object.assign(track, { onload: done, onerror: failed }));
+  video.append(track);
+  track.track.mode = 'hidden';
+  await loaded;
+  return [...track.track.cues].map((cue) => {
+    const { title, textContent } = cue.getCueAsHTML().firstChild;
+    const [start, end] = [Math.round(cue.startTime * 1_000), Math.round(cue.endTime * 1_000)];
+    return { id: cue.id, start, end, lines: textContent.split('\n'), voice: title, line: cue.line, align: cue.align };
+  });
+}
+
 async function mediasoupWorker(): Promise<string | undefined> {
   const finder = join(root, 'gateway/mediasoup-worker/ensure-worker.mjs');
   const { workerPath } = (await import(finder)) as { workerPath: () => string | undefined };
