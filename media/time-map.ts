@@ -15,8 +15,8 @@ export const SLOWEST = 1.2;
 export const GRID: Span = ms(1);
 /** No piece is shorter: there is room for a cross-fade at either end. */
 export const SHORTEST: Span = ms(100);
-/** As many slowed stretches as FFmpeg takes in one expression (104 bytes each of 128 KiB). */
-const MOST = 1_000;
+/** As many slowed stretches as fit one argument of FFmpeg: 128 KiB (Linux, MAX_ARG_STRLEN), 208 bytes each. */
+export const MOST = 500;
 
 /** A stretch of the programme with its place in the output; the map is a straight line from corner to corner. */
 export interface Piece {
