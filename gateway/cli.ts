@@ -136,9 +136,18 @@ Exit codes: 0 done, 1 tried and failed, 2 asked wrongly.`,
     .requiredOption('--to <languages>', 'languages to dub into, comma-separated', tags)
     .requiredOption('--out <file>', 'what to write: the picture, the original sound, one track per language')
     .option('--from <language>', 'language spoken in it', 'en')
+    .addOption(
+      new Option(
+        '--video <how>',
+        'stretch: where a line does not fit, the programme runs up to 20 % slower (default: keep)',
+      ).choices(['keep', 'stretch']),
+    )
     .addOption(profile())
     .addOption(engine())
-    .addHelpText('after', '\nExample:\n  livedub dub talk.mp4 --to es --out talk.es.mp4')
+    .addHelpText(
+      'after',
+      '\nExamples:\n  livedub dub talk.mp4 --to es --out talk.es.mp4\n  livedub dub talk.mp4 --to es --out talk.es.mp4 --video stretch',
+    )
     .action(async (file: string, options: Omit<DubOptions, 'file'>) =>
       exit(await actions.dub({ ...options, file }, scope)),
     );

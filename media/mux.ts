@@ -45,6 +45,8 @@ export interface MuxOptions {
 
 export interface Muxed {
   readonly path: string;
+  /** Whether there are any. */
+  readonly pictures: boolean;
   /** Why pictures were transcoded to H.264 or VP9; `null` when they were copied or there are none. */
   readonly why: string | null;
   /** What was left out, and why: sentences for the report. */
@@ -191,7 +193,7 @@ export async function mux(options: MuxOptions, scope: Scope): Promise<Muxed> {
       }
     } else await write(why === null);
     await rename(part, options.out);
-    return { path: options.out, why, leftOut };
+    return { path: options.out, pictures: pictures !== undefined, why, leftOut };
   } finally {
     await own.close();
   }
