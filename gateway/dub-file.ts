@@ -26,7 +26,7 @@ import { createWav } from '../media/wav.ts';
 import { nameOf } from '../models/languages.ts';
 import { registry } from '../models/index.ts';
 import { translated, voiced } from '../pipeline/captions.ts';
-import type { Clip, Cue, Language, Utterance, UtteranceId } from '../pipeline/domain.ts';
+import type { Clip, Cue, Hypothesis, Language, UtteranceId } from '../pipeline/domain.ts';
 import { dub } from '../pipeline/dub.ts';
 import type { SharedStages } from '../pipeline/ear.ts';
 import type { LineRecord } from '../pipeline/ledger.ts';
@@ -244,10 +244,10 @@ async function slower(job: Job, scope: Scope): Promise<Heard & Slower> {
     rehearsals.push(kept);
     stages.set(language, { ...others, synthesizer: kept.overhear(synthesizer) });
   }
-  const utterances: Utterance[] = [];
+  const segments = new Map<number, Hypothesis>();
   const heard = await hear({ ...hearing, ...MEASURING, stages, place: () => true }, scope, {
     after: async (end) => done(duration ? HEARD * Math.min(1, end / duration) : 0, end),
-    said: (utterance) => utterances.push(utterance),
+    words: (words) => segments.set(words.segment, words),
   });
 
   const records = new Map(heard.lines.map((record) => [lineKey(record), record]));
@@ -256,20 +256,21 @@ async function slower(job: Job, scope: Scope): Promise<Heard & Slower> {
     const said = new Map(own.map((record) => [record.utterance as UtteranceId, record.text]));
     return { language: kept.language, lines: () => kept.lines(said) };
   });
-  const known = { utterances, clock: new MonotonicClock(), signal };
-  const { map, cut } = await roomFor({ ...known, voices });
+  const known = { heard: [...segments.values()], clock: new MonotonicClock(), signal };
+  const map = await roomFor({ ...known, voices });
   /** Captions of lines that are fitted anew come anew. */
   const cues = new Map<string, Cue[]>();
   let [whole, longer] = [0, 0];
   const settle = ({ line, spoken, clip }: Refitted) => {
     const placed = clip !== undefined && hearing.place(clip) ? clip : undefined;
-    const lost = cut.get(lineKey(line)) ?? 0;
-    const loses = placed ? placed.fit.trimmedWords : spoken.natural.count;
-    if (loses === 0 && lost > 0) whole += 1;
-    else if (loses < lost) longer += 1;
     cues.set(lineKey(line), [voiced(translated(line), placed)]);
-    const record = records.get(lineKey(line));
-    if (record) records.set(lineKey(line), refitted(record, placed));
+    const before = records.get(lineKey(line));
+    if (!before) return;
+    const record = refitted(before, placed);
+    records.set(lineKey(line), record);
+    const lost = ({ dub, trimmedWords }: LineRecord) => (dub ? trimmedWords : spoken.natural.count);
+    if (lost(record) === 0 && lost(before) > 0) whole += 1;
+    else if (lost(record) < lost(before)) longer += 1;
   };
   const readers = voices.map(({ lines }) =>
     reader(fittedIn(map, lines(), { ...known, stretcher: hearing.stretcher }), settle),
@@ -334,7 +335,7 @@ interface Listener {
   readonly before?: (chunk: AudioChunk) => void;
   /** Everything before `end` is under way. */
   readonly after: (end: MediaTime) => Promise<void>;
-  readonly said?: (utterance: Utterance) => void;
+  readonly words?: (words: Hypothesis) => void;
 }
 
 /** Plays the programme to the pipeline, as fast as it takes it. */
@@ -357,7 +358,7 @@ async function hear(hearing: Hearing, scope: Scope, listener: Listener): Promise
   dubbing.cues$.subscribe((cue) => cues.push(cue));
   dubbing.lines$.subscribe((line) => lines.push(line));
   dubbing.faults$.subscribe(({ name, fault }) => onFault(name, fault.message));
-  if (listener.said) dubbing.utterances$.subscribe(listener.said);
+  if (listener.words) dubbing.words$.subscribe(listener.words);
   for (const [language, speaking] of stages) {
     const { cues$ } = dubbing.addLanguage(language, speaking);
     cues$.subscribe((cue) => cues.push(cue));

@@ -13,7 +13,7 @@ import {
   ms,
   seconds,
 } from '../media/time.ts';
-import type { Language, Utterance } from './domain.ts';
+import type { Hypothesis, Language } from './domain.ts';
 import { FITTING, type Fitting } from './fit.ts';
 import { type Fitted, type SpokenLine, fitter } from './fitter.ts';
 import { Pauses } from './pauses.ts';
@@ -34,18 +34,13 @@ export interface Voiced {
 
 export interface RoomOptions {
   readonly voices: readonly Voiced[];
-  /** All that was said. */
-  readonly utterances: readonly Utterance[];
+  /** What was heard of each speech segment in the end, in order. */
+  readonly heard: readonly Hypothesis[];
   readonly rules?: Partial<Fitting> | undefined;
   readonly clock: Clock;
   readonly signal: AbortSignal;
 }
 
-export interface Room {
-  readonly map: TimeMap;
-  /** Words that were lost before there was room: lines by {@link lineKey}, whole ones left out. */
-  readonly cut: ReadonlyMap<string, number>;
-}
 export const lineKey = ({ language, utterance }: { readonly language: string; readonly utterance: string }) =>
   `${language} ${utterance}`;
 
@@ -59,9 +54,9 @@ const SPARE = ms(3);
  * Slows the programme where a line of any language would lose words, as little as that takes. What a fifth does not
  * save is left to the caption, and where it saves no word, nothing is slowed.
  */
-export async function roomFor(options: RoomOptions): Promise<Room> {
+export async function roomFor(options: RoomOptions): Promise<TimeMap> {
   const rules = { ...FITTING, ...options.rules };
-  const quiet = new Quiet(options.utterances);
+  const quiet = new Quiet(options.heard);
   const asked = new Map<string, Slowing>();
   let map = timeMap([]);
   const before = await cutIn(map, options);
@@ -83,10 +78,7 @@ export async function roomFor(options: RoomOptions): Promise<Room> {
     cut = await cutIn(map, options);
   }
   for (const [key, { words }] of cut) if (words >= (before.get(key)?.words ?? 0)) asked.delete(key);
-  return {
-    map: timeMap([...asked.values()]),
-    cut: new Map([...before].map(([key, { words }]) => [key, words])),
-  };
+  return timeMap([...asked.values()]);
 }
 
 /**
@@ -153,7 +145,7 @@ export async function* fittedIn(
 ): AsyncGenerator<Refitted, void, void> {
   const { stretcher, resample, rules, clock, signal } = options;
   const pauses = new Pauses();
-  const said = telling(pauses, map, options.utterances);
+  const said = telling(pauses, map, options.heard);
   const under: SpokenLine[] = [];
   const mapped = async function* (): AsyncGenerator<SpokenLine, void, void> {
     for await (const spoken of lines) {
@@ -178,18 +170,17 @@ const spokenIn = (map: TimeMap, spoken: SpokenLine): SpokenLine => ({ ...spoken,
 const AHEAD = seconds(10);
 
 /** Tells `pauses` who speaks in the output, as far as lines that end at a position need it: it remembers little. */
-function telling(pauses: Pauses, map: TimeMap, utterances: readonly Utterance[]): (end: MediaTime) => void {
-  const inOrder = [...utterances].sort((a, b) => a.start - b.start);
+function telling(pauses: Pauses, map: TimeMap, heard: readonly Hypothesis[]): (end: MediaTime) => void {
   let next = 0;
   // Everything is known, so that nothing has to be waited for.
   pauses.settle(Number.MAX_SAFE_INTEGER as MediaTime);
   pauses.end();
   return (end) => {
-    for (let each = inOrder[next]; each && each.start < later(end, AHEAD); each = inOrder[next]) {
-      const { start, end } = map.interval(each);
-      const stable = each.words.map((word) => map.interval(word));
-      pauses.speech({ segment: next, start, end, last: true });
-      pauses.heard({ segment: next, start, end, stable, draft: '', final: true });
+    for (let each = heard[next]; each && each.start < later(end, AHEAD); each = heard[next]) {
+      const stable = each.stable.map((word) => map.interval(word));
+      const segment = { ...map.interval(each), stable, draft: '', final: true };
+      pauses.speech({ ...segment, last: true });
+      pauses.heard(segment);
       next += 1;
     }
   };
@@ -199,8 +190,8 @@ function telling(pauses: Pauses, map: TimeMap, utterances: readonly Utterance[])
 class Quiet {
   readonly #words: readonly Interval[];
 
-  constructor(utterances: readonly Utterance[]) {
-    this.#words = utterances.flatMap(({ words }) => words).sort((a, b) => a.start - b.start);
+  constructor(heard: readonly Hypothesis[]) {
+    this.#words = heard.flatMap(({ stable }) => stable).sort((a, b) => a.start - b.start);
   }
 
   /** Until when nobody speaks after `t`, looking no further than `reach`. */
