@@ -1,6 +1,7 @@
 import fc from 'fast-check';
 import { describe, expect, test } from 'vitest';
 import { GRID, MOST, SHORTEST, SLOWEST, type Slowing, type TimeMap, timeMap } from '../../media/time-map.ts';
+import { timesExpression } from '../../media/picture-times.ts';
 import { at, seconds } from '../../media/time.ts';
 
 const HOUR = 3_600_000_000;
@@ -56,6 +57,17 @@ describe('where the programme runs slower', () => {
     const map = timeMap(many);
     expect(map.slowed.length).toBe(MOST);
     for (const each of many) expectGranted(map, each);
+  });
+
+  test('as many as there may be fit one argument of FFmpeg, a day into a programme, too', () => {
+    const day = Array.from({ length: MOST }, (_, n): Slowing => {
+      const start = 24 * HOUR + n * 7_001_000;
+      return { start: at(start), end: at(start + 3_457_000), factor: 1.1234 };
+    });
+    const map = timeMap(day);
+    expect(map.slowed.length).toBe(MOST);
+    const [pts, dts] = ['PTS', 'DTS'].map((time) => timesExpression(map, time, '1/90000'));
+    expect(`setts=pts='${pts}':dts='${dts}'`.length).toBeLessThan(128 * 1_024);
   });
 });
 
