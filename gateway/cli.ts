@@ -171,11 +171,17 @@ Exit codes: 0 done, 1 tried and failed, 2 asked wrongly.`,
     .addOption(
       new Option('--captions <format>', 'captions as files beside it too: talk.es.srt').choices(['srt', 'vtt']),
     )
+    .addOption(
+      new Option(
+        '--video <how>',
+        'stretch: where a line does not fit, the programme runs up to 20 % slower (default: keep)',
+      ).choices(['keep', 'stretch']),
+    )
     .addOption(profile())
     .addOption(engine())
     .addHelpText(
       'after',
-      '\nExamples:\n  livedub dub talk.mp4 --to es --out talk.es.mp4\n  livedub dub talk.mp4 --to es,ca --mix voice-over --loudness -16 --out talk.dubbed.mkv',
+      '\nExamples:\n  livedub dub talk.mp4 --to es --out talk.es.mp4\n  livedub dub talk.mp4 --to es,ca --mix voice-over --loudness -16 --out talk.dubbed.mkv\n  livedub dub talk.mp4 --to es --out talk.es.mp4 --video stretch',
     )
     .action(async (file: string, options: Omit<DubOptions, 'file'>) =>
       exit(await actions.dub({ ...options, file }, scope)),

@@ -36,6 +36,8 @@ export interface DubOptions extends MixOptions {
   readonly profile?: string;
   /** `STAGE=ENGINE` each. */
   readonly engine?: readonly string[];
+  /** `stretch`: where a line does not fit, the programme runs up to a fifth slower. As it is unless given. */
+  readonly video?: 'keep' | 'stretch';
 }
 /** Where a dub is. */
 export interface DubProgress {

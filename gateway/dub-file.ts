@@ -4,25 +4,43 @@ import { basename, dirname, extname, join, resolve } from 'node:path';
 import { Subject } from 'rxjs';
 import { type AudioChunk, endOf } from '../media/audio.ts';
 import { MonotonicClock } from '../media/clock.ts';
-import { openFile } from '../media/file.ts';
-import { checkOutput, mux } from '../media/mux.ts';
+import { type FileProgramme, openFile } from '../media/file.ts';
+import { type Muxed, checkOutput, mux } from '../media/mux.ts';
 import { rubberband } from '../media/rubberband.ts';
 import type { Scope } from '../media/scope.ts';
-import { type ClockTime, type MediaTime, at, later, seconds } from '../media/time.ts';
+import { slowed } from '../media/slowed.ts';
+import type { Stretcher } from '../media/stretch.ts';
+import type { TimeMap } from '../media/time-map.ts';
+import {
+  type ClockTime,
+  type Interval,
+  type MediaTime,
+  type SampleRate,
+  type Span,
+  at,
+  later,
+  seconds,
+} from '../media/time.ts';
 import { Timeline } from '../media/timeline.ts';
 import { createWav } from '../media/wav.ts';
 import { nameOf } from '../models/languages.ts';
 import { registry } from '../models/index.ts';
-import type { Cue, Language } from '../pipeline/domain.ts';
+import { LineCaptions } from '../pipeline/captions.ts';
+import type { Clip, Cue, Hypothesis, Language, UtteranceId } from '../pipeline/domain.ts';
 import { dub } from '../pipeline/dub.ts';
+import type { SharedStages } from '../pipeline/ear.ts';
+import type { About } from '../pipeline/fitter.ts';
 import type { LineRecord } from '../pipeline/ledger.ts';
 import { srt } from '../pipeline/srt.ts';
+import { MEASURING, type Refitted, fittedIn, lineKey, roomFor } from '../pipeline/room.ts';
+import type { LanguageStages } from '../pipeline/voice.ts';
 import { webvtt } from '../pipeline/webvtt.ts';
 import { abilitiesOf } from './abilities.ts';
 import { type DubOptions, type DubProgress, UsageError } from './commands.ts';
 import { mixFor } from './config.ts';
 import { enginesOf } from './engine-options.ts';
 import { mixOf, specOf } from './mix-options.ts';
+import { type Rehearsal, rehearsal } from './rehearsal.ts';
 import { spread } from './report.ts';
 import { Engines } from './session/engines.ts';
 import { LOOK } from './transcript.ts';
@@ -51,7 +69,6 @@ export async function dubFile(
   checkOutput(out);
   const engines = registry();
   await using scope = parent.child('dub');
-  const { signal } = scope;
   const spec = specOf({
     source: { kind: 'file', path: file },
     from: options.from,
@@ -74,36 +91,20 @@ export async function dubFile(
     { registry: engines, spec, onFault: (fault) => complaints.set(fault.stage, fault.message) },
     scope,
   );
-  const audio$ = new Subject<AudioChunk>();
   const [shared, stretcher] = await Promise.all([choice.shared(), rubberband()]);
+  const languages = spec.to as Language[];
+  const stages = new Map<Language, LanguageStages>();
+  for (const language of languages) stages.set(language, await choice.language(language, scope));
+  const folder = await mkdtemp(join(tmpdir(), 'livedub-dub-'));
+  scope.defer(() => rm(folder, { recursive: true, force: true }));
+
   const timeline = new Timeline({
     delay: BEHIND,
     rate: RATE,
     anchor: { media: at(0), clock: 0 as ClockTime },
     mix: mixFor(spec.mix),
   });
-  const dubbing = dub(audio$, shared, {
-    from: spec.from as Language,
-    clock: new MonotonicClock(),
-    pace: 'recorded',
-    stretcher,
-    place: (clip) => timeline.dub(clip.language).place(clip),
-  });
-  scope.defer(() => dubbing.close());
-
-  const cues: Cue[] = [];
-  const lines: LineRecord[] = [];
-  dubbing.cues$.subscribe((cue) => cues.push(cue));
-  dubbing.lines$.subscribe((line) => lines.push(line));
-  dubbing.faults$.subscribe(({ name, fault }) => complaints.set(name, fault.message));
-  for (const language of spec.to as Language[]) {
-    timeline.dub(language);
-    const { cues$ } = dubbing.addLanguage(language, await choice.language(language, scope));
-    cues$.subscribe((cue) => cues.push(cue));
-  }
-
-  const folder = await mkdtemp(join(tmpdir(), 'livedub-dub-'));
-  scope.defer(() => rm(folder, { recursive: true, force: true }));
+  for (const language of languages) timeline.dub(language);
   const tracks = await Promise.all(
     ['original', ...spec.to].map(async (name) => {
       const wav = join(folder, `${name}.wav`);
@@ -117,24 +118,24 @@ export async function dubFile(
   };
 
   const began = performance.now();
-  let end = at(0);
-  dubbing.start();
-  for await (const item of programme) {
-    signal.throwIfAborted();
-    if (item.kind !== 'audio') continue;
-    await dubbing.load.below(WAITING, signal);
-    timeline.pushOriginal(item);
-    audio$.next(item);
-    end = endOf(item);
-    await write(end);
+  /** Tells that `share` of all the work is done. */
+  const done = (share: number, end: MediaTime) => {
     const elapsed = Math.max(0.001, (performance.now() - began) / 1_000);
-    onProgress({ fraction: duration ? Math.min(0.99, end / duration) : 0, speed: end / 1e6 / elapsed });
-  }
-  signal.throwIfAborted();
-  audio$.complete();
-  await Promise.race([dubbing.done, new Promise((stop) => signal.addEventListener('abort', stop, { once: true }))]);
-  signal.throwIfAborted();
-  await write(later(end, BEHIND));
+    onProgress({ fraction: share, speed: end / 1e6 / elapsed });
+  };
+  const hearing: Hearing = {
+    programme,
+    shared,
+    stages,
+    from: spec.from as Language,
+    stretcher,
+    place: (clip) => timeline.dub(clip.language).place(clip),
+    onFault: (name, message) => complaints.set(name, message),
+  };
+  const job: Job = { file, folder, hearing, timeline, write, duration, done };
+  const { cues, lines, end, slowing } =
+    options.video === 'stretch' ? await slower(job, scope) : await plain(job, scope);
+  await write(later(slowing?.map.at(end) ?? end, BEHIND));
   for (const track of tracks) await track.file.close();
 
   const title = (language: string) => nameOf(language as Language);
@@ -152,7 +153,20 @@ export async function dubFile(
     language: name === 'original' ? spec.from : name,
     title: name === 'original' ? 'Original' : title(name),
   }));
-  const muxed = await mux({ original: file, out, audio: original ? [...dubs, original] : dubs, subtitles }, scope);
+  const length = slowing?.map.at(end) ?? end;
+  const muxed = await mux(
+    {
+      original: file,
+      out,
+      audio: original ? [...dubs, original] : dubs,
+      subtitles,
+      ...(slowing && {
+        times: slowing.map,
+        onProgress: (written) => done(Math.min(0.99, RENDERED + (1 - RENDERED) * (written / length)), end),
+      }),
+    },
+    scope,
+  );
   const { captions } = options;
   for (const { language, own } of captions ? subtitles : []) {
     const path = join(dirname(out), `${basename(out, extname(out))}.${language}.${captions}`);
@@ -165,12 +179,252 @@ export async function dubFile(
     elapsed,
     seconds: end / 1e6,
     notes: [
+      ...(slowing ? slowingNotes(slowing, { pictures: muxed.pictures, why: muxed.why }) : []),
       ...(muxed.why ? [`Pictures were encoded anew: ${muxed.why}.`] : []),
       ...muxed.leftOut,
       ...complaints.values(),
     ],
   });
 }
+
+interface Hearing {
+  readonly programme: FileProgramme;
+  readonly shared: SharedStages;
+  readonly stages: ReadonlyMap<Language, LanguageStages>;
+  readonly from: Language;
+  readonly stretcher: Stretcher;
+  readonly resample?: (pcm: Float32Array, from: SampleRate) => Float32Array;
+  readonly place: (clip: Clip) => boolean;
+  readonly onFault: (name: string, message: string) => void;
+}
+/** What is known once the programme has been heard to its end. */
+interface Heard {
+  readonly cues: readonly Cue[];
+  readonly lines: readonly LineRecord[];
+  /** Where the programme ends. */
+  readonly end: MediaTime;
+}
+interface Job {
+  readonly file: string;
+  /** For what lies about meanwhile. */
+  readonly folder: string;
+  readonly hearing: Hearing;
+  readonly timeline: Timeline;
+  readonly write: (t: MediaTime) => Promise<void>;
+  readonly duration: Span | null;
+  readonly done: (share: number, end: MediaTime) => void;
+}
+
+/** Dubs the programme and writes it as it goes. */
+async function plain({ hearing, timeline, write, duration, done }: Job, scope: Scope): Promise<Heard & Slower> {
+  return await hear(hearing, scope, {
+    before: (chunk) => timeline.pushOriginal(chunk),
+    after: async (end) => {
+      await write(end);
+      done(duration ? Math.min(0.99, end / duration) : 0, end);
+    },
+  });
+}
+
+interface Slower {
+  /** Where the programme runs slower, and what that was good for. */
+  readonly slowing?: Slowed;
+}
+interface Slowed {
+  readonly map: TimeMap;
+  /** Lines that are whole, and lines that lose fewer words than they would have. */
+  readonly whole: number;
+  readonly longer: number;
+}
+/** What share of the work is done when the programme has been heard, and when its sound is made. */
+const HEARD = 0.7;
+const RENDERED = 0.9;
+
+/**
+ * Dubs the programme, finds out where a line does not fit, and writes a programme that runs slower there.
+ *
+ * It is heard as it is, once; what was spoken is kept, and fitted again into the slower programme.
+ */
+async function slower(job: Job, scope: Scope): Promise<Heard & Slower> {
+  const { file, folder, hearing, timeline, write, duration, done } = job;
+  const { signal } = scope;
+  const rehearsals: Rehearsal[] = [];
+  const stages = new Map(hearing.stages);
+  for (const [language, { synthesizer, ...others }] of stages) {
+    if (!synthesizer) continue;
+    const kept = await rehearsal(language, join(folder, `${language}.f32`), scope);
+    rehearsals.push(kept);
+    stages.set(language, { ...others, synthesizer: kept.overhear(synthesizer) });
+  }
+  const segments = new Map<number, Hypothesis>();
+  const abouts = new Map<UtteranceId, About>();
+  const heard = await hear({ ...hearing, ...MEASURING, stages, place: () => true }, scope, {
+    after: async (end) => done(duration ? HEARD * Math.min(1, end / duration) : 0, end),
+    words: (words) => segments.set(words.segment, words),
+    utterance: (utterance, about) => abouts.set(utterance, about),
+  });
+
+  const records = new Map(heard.lines.map((record) => [lineKey(record), record]));
+  const voices = rehearsals.map((kept) => {
+    const own = heard.lines.filter((record) => record.language === kept.language);
+    const said = new Map(own.map((record) => [record.utterance as UtteranceId, record.text]));
+    return { language: kept.language, lines: () => kept.lines(said) };
+  });
+  const known = {
+    heard: [...segments.values()],
+    about: (utterance: UtteranceId) => abouts.get(utterance),
+    clock: new MonotonicClock(),
+    signal,
+  };
+  const map = await roomFor({ ...known, voices });
+  /** Captions of lines that are fitted anew come anew. */
+  const cues = new Map<string, Cue[]>();
+  let [whole, longer] = [0, 0];
+  const settle = ({ line, spoken, clip }: Refitted) => {
+    const placed = clip !== undefined && hearing.place(clip) ? clip : undefined;
+    cues.set(lineKey(line), new LineCaptions().settled(line, placed));
+    const before = records.get(lineKey(line));
+    if (!before) return;
+    const record = refitted(before, placed);
+    records.set(lineKey(line), record);
+    const lost = ({ dub, trimmedWords }: LineRecord) => (dub ? trimmedWords : spoken.natural.count);
+    if (lost(record) === 0 && lost(before) > 0) whole += 1;
+    else if (lost(record) < lost(before)) longer += 1;
+  };
+  const readers = voices.map(({ lines }) =>
+    reader(fittedIn(map, lines(), { ...known, stretcher: hearing.stretcher }), settle),
+  );
+
+  const again = await openFile(file, { field: 'file', pictures: false }, scope);
+  let end = at(0);
+  for await (const chunk of slowed(soundOf(again), map, hearing.stretcher, signal)) {
+    signal.throwIfAborted();
+    end = endOf(chunk);
+    for (const upTo of readers) await upTo(end);
+    timeline.pushOriginal(chunk);
+    await write(end);
+    const share = Math.min(1, map.back(end) / Math.max(1, heard.end));
+    done(HEARD + (RENDERED - HEARD) * share, heard.end);
+  }
+  for (const upTo of readers) await upTo(FOREVER);
+  const others = heard.cues.filter(({ id, language }) => !cues.has(lineKey({ language, utterance: lineOf(id) })));
+  return {
+    cues: [
+      ...others.map((cue) => ({ ...map.interval(cue), voiceEnd: map.at(cue.voiceEnd) })),
+      ...[...cues.values()].flat(),
+    ],
+    lines: [...records.values()],
+    end: heard.end,
+    slowing: { map, whole, longer },
+  };
+}
+const FOREVER = Number.POSITIVE_INFINITY as MediaTime;
+/** The line that a caption belongs to: one that has several numbers them `u0.1`, `u0.1/2`. */
+const lineOf = (id: string) => id.replace(/\/\d+$/, '');
+
+/** Reads lines until one starts behind a position. */
+function reader(lines: AsyncGenerator<Refitted, void, void>, settle: (line: Refitted) => void) {
+  let start = Number.NEGATIVE_INFINITY as MediaTime;
+  return async (t: MediaTime): Promise<void> => {
+    while (start < t) {
+      const next = await lines.next();
+      start = next.done ? FOREVER : next.value.line.start;
+      if (!next.done) settle(next.value);
+    }
+  };
+}
+
+async function* soundOf(programme: FileProgramme): AsyncGenerator<AudioChunk, void, void> {
+  for await (const item of programme) if (item.kind === 'audio') yield item;
+}
+
+/** The line's account with what became of it in the slower programme; its places are the output's. */
+function refitted(record: LineRecord, clip: Clip | undefined): LineRecord {
+  const nothing = { dub: null, outcome: 'refused' as const, speed: null, rung: null, trimmedWords: 0, fit: null };
+  if (!clip) return { ...record, ...nothing };
+  // It was spoken at the rate that it was first asked for.
+  const fit = { ...clip.fit, rate: record.fit?.rate ?? clip.fit.rate };
+  return {
+    ...record,
+    dub: { start: clip.start, end: clip.end },
+    outcome: fit.trimmedWords > 0 ? 'trimmed' : 'dubbed',
+    speed: fit.speed,
+    rung: fit.rung,
+    trimmedWords: fit.trimmedWords,
+    fit,
+  };
+}
+
+interface Listener {
+  readonly before?: (chunk: AudioChunk) => void;
+  /** Everything before `end` is under way. */
+  readonly after: (end: MediaTime) => Promise<void>;
+  readonly words?: (words: Hypothesis) => void;
+  readonly utterance?: (utterance: UtteranceId, about: About) => void;
+}
+
+/** Plays the programme to the pipeline, as fast as it takes it. */
+async function hear(hearing: Hearing, scope: Scope, listener: Listener): Promise<Heard> {
+  const { programme, shared, stages, from, stretcher, resample, place, onFault } = hearing;
+  const { signal } = scope;
+  const audio$ = new Subject<AudioChunk>();
+  const dubbing = dub(audio$, shared, {
+    from,
+    clock: new MonotonicClock(),
+    pace: 'recorded',
+    stretcher,
+    place,
+    ...(resample && { resample }),
+  });
+  scope.defer(() => dubbing.close());
+
+  const cues: Cue[] = [];
+  const lines: LineRecord[] = [];
+  dubbing.cues$.subscribe((cue) => cues.push(cue));
+  dubbing.lines$.subscribe((line) => lines.push(line));
+  dubbing.faults$.subscribe(({ name, fault }) => onFault(name, fault.message));
+  if (listener.words) dubbing.words$.subscribe(listener.words);
+  dubbing.utterances$.subscribe(({ id }) => {
+    const about = dubbing.about(id);
+    if (about) listener.utterance?.(id, about);
+  });
+  for (const [language, speaking] of stages) {
+    const { cues$ } = dubbing.addLanguage(language, speaking);
+    cues$.subscribe((cue) => cues.push(cue));
+  }
+
+  let end = at(0);
+  dubbing.start();
+  for await (const item of programme) {
+    signal.throwIfAborted();
+    if (item.kind !== 'audio') continue;
+    await dubbing.load.below(WAITING, signal);
+    listener.before?.(item);
+    audio$.next(item);
+    end = endOf(item);
+    await listener.after(end);
+  }
+  signal.throwIfAborted();
+  audio$.complete();
+  await Promise.race([dubbing.done, new Promise((stop) => signal.addEventListener('abort', stop, { once: true }))]);
+  signal.throwIfAborted();
+  return { cues, lines, end };
+}
+
+/** Where the programme runs slower, in sentences. */
+function slowingNotes({ map, whole, longer }: Slowed, { pictures, why }: Pick<Muxed, 'pictures' | 'why'>): string[] {
+  const count = map.slowed.length;
+  if (count === 0)
+    return ['Every line has the room it can be given: the programme runs as it did, and its pictures are untouched.'];
+  const length = ({ start, end }: Interval) => end - start;
+  const most = Math.max(...map.slowed.map(({ from, to }) => length(to) / length(from)));
+  const slow = map.slowed.reduce((sum, { from }) => sum + length(from), 0);
+  return [
+    `The programme runs slower in ${count} ${count === 1 ? 'stretch' : 'stretches'} (${inSeconds(slow)} of it, up to ${((most - 1) * 100).toFixed(0)} % slower) and is ${inSeconds(map.added)} longer: ${whole} lines are whole that would have been cut, ${longer} lose fewer words.`,
+    ...(pictures && why === null ? ['Pictures are the very same ones, some of them shown longer.'] : []),
+  ];
+}
+const inSeconds = (micros: number) => `${(micros / 1e6).toFixed(1)} s`;
 
 function summary(
   lines: readonly LineRecord[],

@@ -1,10 +1,14 @@
 import { rename, rm } from 'node:fs/promises';
 import { basename, dirname, extname, join } from 'node:path';
+import type { Readable } from 'node:stream';
 import { ffmpeg, inputFile, outputFile } from './ffmpeg.ts';
 import { iso639 } from './iso639.ts';
+import { inPlace, timesExpression } from './picture-times.ts';
 import { probe } from './probe.ts';
 import { Refusal } from './refusal.ts';
 import type { Scope } from './scope.ts';
+import type { TimeMap } from './time-map.ts';
+import type { Span } from './time.ts';
 import { createWav } from './wav.ts';
 
 /** One audio track of the file to be written. */
@@ -30,10 +34,19 @@ export interface MuxOptions {
   /** In order; the first is the one that players pick. */
   readonly audio: readonly MuxAudio[];
   readonly subtitles?: readonly MuxSubtitles[];
+  /**
+   * Where the original's pictures are shown; as in the original unless given. Sound and captions are in their places
+   * already. Pictures that are copied stay the very same: only their times are written anew.
+   */
+  readonly times?: TimeMap;
+  /** Called with how much of the file has been written. */
+  readonly onProgress?: (written: Span) => void;
 }
 
 export interface Muxed {
   readonly path: string;
+  /** Whether there are any. */
+  readonly pictures: boolean;
   /** Why pictures were transcoded to H.264 or VP9; `null` when they were copied or there are none. */
   readonly why: string | null;
   /** What was left out, and why: sentences for the report. */
@@ -113,7 +126,9 @@ function containerOf(path: string, field: string): Container {
 export async function mux(options: MuxOptions, scope: Scope): Promise<Muxed> {
   const container = containerOf(options.out, 'out');
   if (options.audio.length === 0) throw new RangeError('Cannot write a file: it needs an audio track');
-  const { video } = await probe(options.original, 'original', scope);
+  const { times, onProgress } = options;
+  const found = await probe(options.original, 'original', scope);
+  const { video } = found;
   const own = scope.child(`mux ${basename(options.out)}`);
   const beside = (name: string) => join(dirname(options.out), `.${basename(options.out)}.${process.pid}.${name}`);
   try {
@@ -132,36 +147,91 @@ export async function mux(options: MuxOptions, scope: Scope): Promise<Muxed> {
       tracks.map(async ({ from }, i) => ('wav' in from ? from.wav : written(from.pcm, beside(`${i}.wav`), own))),
     );
     const pictures = video && container.video ? { video, takes: container.video } : undefined;
-    const copied = pictures?.takes.test(pictures.video.codec) ?? false;
-    const why = pictures && !copied ? `${extname(options.out)} does not take ${pictures.video.codec}` : null;
+    const taken = pictures?.takes.test(pictures.video.codec) ?? false;
+    const retimed = pictures && times && times.slowed.length > 0 ? { ...pictures, times } : undefined;
     const first = pictures ? 1 : 0;
     const part = beside('part');
     own.defer(() => rm(part, { force: true }));
-    const { done } = ffmpeg(
-      [
-        '-y',
-        ...(pictures ? inputFile(options.original) : []),
-        ...wavs.flatMap(inputFile),
-        ...subtitles.flatMap((track) => inputFile(track.path)),
-        ...(pictures ? ['-map', `0:${pictures.video.index}`] : []),
-        ...[...wavs, ...subtitles].flatMap((_, i) => ['-map', `${first + i}`]),
-        ...(pictures ? ['-disposition:v:0', 'default', ...(copied ? ['-c:v', 'copy'] : container.encoder)] : []),
-        ...container.sound,
-        ...(container.text && subtitles.length > 0 ? ['-c:s', container.text] : []),
-        ...tracks.flatMap((track, i) => labels('a', i, track)),
-        ...subtitles.flatMap((track, i) => labels('s', i, track)),
-        ...['-map_metadata', '-1', '-map_chapters', '-1'],
-        ...(container.format === 'mp4' || container.format === 'mov' ? ['-movflags', '+faststart'] : []),
-        ...['-f', container.format, outputFile(part)],
-      ],
-      own,
-    );
-    await done;
-    scope.signal.throwIfAborted();
+
+    const write = async (copied: boolean, tick?: string) => {
+      const { done, stdout } = ffmpeg(
+        [
+          '-y',
+          ...(onProgress ? ['-progress', 'pipe:1'] : []),
+          ...(pictures ? inputFile(options.original) : []),
+          ...wavs.flatMap(inputFile),
+          ...subtitles.flatMap((track) => inputFile(track.path)),
+          ...(pictures ? ['-map', `0:${pictures.video.index}`] : []),
+          ...[...wavs, ...subtitles].flatMap((_, i) => ['-map', `${first + i}`]),
+          ...(pictures ? ['-disposition:v:0', 'default', ...(copied ? ['-c:v', 'copy'] : container.encoder)] : []),
+          ...(retimed ? newTimes(retimed.times, tick, container) : []),
+          ...container.sound,
+          ...(container.text && subtitles.length > 0 ? ['-c:s', container.text] : []),
+          ...tracks.flatMap((track, i) => labels('a', i, track)),
+          ...subtitles.flatMap((track, i) => labels('s', i, track)),
+          ...['-map_metadata', '-1', '-map_chapters', '-1'],
+          ...(container.format === 'mp4' || container.format === 'mov' ? ['-movflags', '+faststart'] : []),
+          ...['-f', container.format, outputFile(part)],
+        ],
+        own,
+      );
+      if (onProgress) await told(stdout, onProgress);
+      await done;
+      scope.signal.throwIfAborted();
+    };
+
+    let why = pictures && !taken ? `${extname(options.out)} does not take ${pictures.video.codec}` : null;
+    if (retimed && taken) {
+      const placed = async (tick: string) => {
+        await write(true, tick);
+        return inPlace(retimed.times, { original: options.original, found, out: part }, own);
+      };
+      // What FFmpeg counts in there is the container's tick in some versions, and in others what it says itself.
+      if (!(await placed(`1/${ticksIn(container)}`)) && !(await placed('TB'))) {
+        why = 'this FFmpeg cannot write the times of these as they are';
+        await write(false);
+      }
+    } else await write(why === null);
     await rename(part, options.out);
-    return { path: options.out, why, leftOut };
+    return { path: options.out, pictures: pictures !== undefined, why, leftOut };
   } finally {
     await own.close();
+  }
+}
+
+/** Ticks a second of an MP4's or QuickTime file's pictures: finer than any they come with, and what players know. */
+const TICKS = 90_000;
+const ticksIn = ({ format }: Container) => (format === 'matroska' || format === 'webm' ? 1_000 : TICKS);
+
+/**
+ * Pictures that are copied get new times on the way to the container, in ticks of `tick`; others on the way to the
+ * encoder.
+ */
+function newTimes(times: TimeMap, tick: string | undefined, container: Container): string[] {
+  const ticks = ticksIn(container);
+  const scale = ticks === TICKS ? ['-video_track_timescale', `${ticks}`] : [];
+  if (tick !== undefined) {
+    const [pts, dts] = ['PTS', 'DTS'].map((time) => timesExpression(times, time, tick));
+    return [...scale, '-bsf:v', `setts=pts='${pts}':dts='${dts}'`];
+  }
+  const filter = `setpts='${timesExpression(times, 'PTS', 'TB')}'`;
+  return [...scale, '-vf', filter, '-vsync', 'vfr', '-enc_time_base', `1:${ticks}`];
+}
+
+/** What FFmpeg says while it works (`-progress`), until it is done. */
+async function told(stdout: Readable, onProgress: (written: Span) => void): Promise<void> {
+  let rest = '';
+  try {
+    for await (const text of stdout.setEncoding('utf8')) {
+      const lines = (rest + (text as string)).split('\n');
+      rest = lines.pop() ?? '';
+      for (const line of lines) {
+        const [name, value] = line.split('=');
+        if (name === 'out_time_us' && Number(value) > 0) onProgress(Number(value) as Span);
+      }
+    }
+  } catch {
+    // Closing the scope tears the pipe; how FFmpeg ended says what became of the file.
   }
 }
 

@@ -5,10 +5,11 @@ import type { Stretcher } from '../media/stretch.ts';
 import { type ClockTime, type MediaTime, type SampleRate, type Span, seconds } from '../media/time.ts';
 import { alignedBy } from './aligned.ts';
 import { SourceCaptions } from './captions.ts';
-import type { Clip, Cue, Hypothesis, Language, Utterance } from './domain.ts';
+import type { Clip, Cue, Hypothesis, Language, Utterance, UtteranceId } from './domain.ts';
 import { EAR_RATE, type SharedStages, listen } from './ear.ts';
 import { Fault } from './fault.ts';
 import type { Fitting } from './fit.ts';
+import type { About } from './fitter.ts';
 import type { StageReport } from './health.ts';
 import { Ledger, type LineRecord, type Totals } from './ledger.ts';
 import type { Load } from './load.ts';
@@ -87,6 +88,8 @@ export interface Dubbing {
   /** The smallest delay that the stages' algorithms allow. */
   readonly lookahead: Span;
   readonly stages: readonly StageReport[];
+  /** What clips take over from an utterance, while it is remembered: for whoever fits lines once more. */
+  about(utterance: UtteranceId): About | undefined;
   /** Resolves when the programme has ended and everything made of it has come out, or on `close`. */
   readonly done: Promise<void>;
   /** Dubs what is said from now on into one more language. */
@@ -203,6 +206,7 @@ export function dub(audio$: Observable<AudioChunk>, shared: SharedStages, option
     get stages() {
       return wiring.reports();
     },
+    about: (utterance) => speakers.about(utterance),
     addLanguage(language, stages) {
       if (voices.has(language)) throw new TypeError(`Cannot add language: ${language} is already there`);
       const voice = new Voice(language, stages, {
@@ -218,10 +222,8 @@ export function dub(audio$: Observable<AudioChunk>, shared: SharedStages, option
         from,
         syllables,
         referenceOf: (speaker) => references.of(speaker),
-        wordsOf: (utterance) => speakers.wordsOf(utterance),
         howSaid: (utterance) => speakers.howSaid(utterance),
-        seatOf: (speaker) => speakers.seatOf(speaker),
-        finish: (placed) => speakers.finish(placed),
+        about: (utterance) => speakers.about(utterance),
         onEnd: check,
       });
       voices.set(language, voice);

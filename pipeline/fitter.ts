@@ -14,7 +14,7 @@ import {
   sampleIndex,
   samples,
 } from '../media/time.ts';
-import type { Clip, FittedPhrase, Line, SpeakerId, Speech, SpeechMark, UtteranceId, Word } from './domain.ts';
+import type { Clip, FittedPhrase, Line, Speech, SpeechMark, UtteranceId, Word } from './domain.ts';
 import { FITTING, type Fitting, Floor, type Natural, type PlannedPart, endOfPart, plan, wants } from './fit.ts';
 import type { Gauge } from './load.ts';
 import type { Pauses } from './pauses.ts';
@@ -39,6 +39,15 @@ export interface Placed {
   readonly start: MediaTime;
   readonly phrases: readonly FittedPhrase[];
 }
+/** What a clip takes over from its source. */
+export interface About {
+  /** Where they pause, the dub pauses. */
+  readonly words: readonly Word[];
+  /** Where the speaker sits between left (−1) and right (1). */
+  readonly seat: number;
+  /** Gives the speech the level and the movement of the original's. */
+  readonly finish: (placed: Placed) => void;
+}
 /** What became of a line: a clip, or nothing when it cannot be heard in its place. */
 export interface Fitted {
   readonly line: Line;
@@ -60,12 +69,8 @@ export interface FitterOptions {
   readonly gauge?: Gauge;
   /** Who has the floor; one of its own unless given. */
   readonly floor?: Floor;
-  /** The words of the source with their times: where they pause, the dub pauses. */
-  readonly wordsOf?: (utterance: UtteranceId) => readonly Word[];
-  /** Where a speaker sits between left (−1) and right (1). */
-  readonly seatOf?: (speaker: SpeakerId) => number;
-  /** Gives the speech the level and the movement of the original's. */
-  readonly finish?: (placed: Placed) => void;
+  /** What is known of a line's source; asked for once a line. */
+  readonly about?: (utterance: UtteranceId) => About | undefined;
 }
 
 /** Where clips are heard. */
@@ -86,23 +91,14 @@ const PART_FADE = ms(8);
  * Lines come out in order. A line that could use the pause behind it waits until that pause is known, or until it must go.
  */
 export function fitter(options: FitterOptions): Part<SpokenLine, Fitted> {
-  const {
-    stretcher,
-    pauses,
-    deadline,
-    margin = ms(400),
-    gauge,
-    floor = new Floor(),
-    wordsOf,
-    seatOf,
-    finish,
-  } = options;
+  const { stretcher, pauses, deadline, margin = ms(400), gauge, floor = new Floor(), about } = options;
   const { resample = toClipRate } = options;
   const rules = { ...FITTING, ...options.rules };
 
   const fit = async (spoken: SpokenLine, clock: Clock, signal: AbortSignal): Promise<Fitted> => {
     const { line, rate, pcm, words } = spoken;
-    const phrases = pairPhrases(sourcePhrases(wordsOf?.(line.utterance) ?? []), words, spoken.natural.length);
+    const source = about?.(line.utterance);
+    const phrases = pairPhrases(sourcePhrases(source?.words ?? []), words, spoken.natural.length);
     const natural = phrases ? { ...spoken.natural, phrases } : spoken.natural;
     const busyUntil = floor.busyUntil(line);
     const reach = wants(line, natural, busyUntil, rules);
@@ -121,10 +117,10 @@ export function fitter(options: FitterOptions): Part<SpokenLine, Fitted> {
     if (decided.fit.rung === 'trimmed') fadeOut(heard, sampleIndex(FADE, RATE));
     const end = later(start, samples(heard.length, RATE));
     const fit = { ...decided.fit, rate: spoken.pace, rung: rungOf(decided.fit.rung, spoken.pace) };
-    finish?.({ line, pcm: heard, start, phrases: fit.phrases });
+    source?.finish({ line, pcm: heard, start, phrases: fit.phrases });
     floor.take(line, { start, end });
     const { utterance, language } = line;
-    const pan = seatOf?.(line.speaker) ?? 0;
+    const pan = source?.seat ?? 0;
     const clip: Clip = { utterance, language, start, end, pcm: heard, pan, fit, words: wordTimes(spoken, parts) };
     return { line, clip, took: between(began, clock.now()) };
   };

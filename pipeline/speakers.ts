@@ -2,8 +2,8 @@ import { type Interval, type SampleRate, type Span, between, overlaps } from '..
 import { speechLoudness } from '../media/loudness.ts';
 import type { AudioMemory } from './audio-memory.ts';
 import { Cast } from './casting.ts';
-import type { Casting, Delivery, SpeakerId, Turn, Utterance, UtteranceId, Word } from './domain.ts';
-import type { Placed } from './fitter.ts';
+import type { Casting, Delivery, SpeakerId, Turn, Utterance, UtteranceId } from './domain.ts';
+import type { About, Placed } from './fitter.ts';
 import { type Manner, Prosody, applyContour } from './prosody.ts';
 
 export interface SpeakersOptions {
@@ -90,33 +90,16 @@ export class Speakers {
     keep(this.#heard, REMEMBERED);
   }
 
-  wordsOf(utterance: UtteranceId): readonly Word[] {
-    return this.#heard.get(utterance)?.utterance.words ?? [];
-  }
   howSaid(utterance: UtteranceId): HowSaid | undefined {
     const heard = this.#heard.get(utterance);
     return heard && { casting: heard.casting, energy: heard.manner.energy, pitch: heard.manner.pitch };
   }
-  /** Where the speaker sits between left (−1) and right (1). */
-  seatOf(speaker: SpeakerId): number {
-    return this.#seats.get(speaker) ?? 0;
-  }
-
-  /** Gives a clip the level of what it stands for, and its louder and quieter moments where they were. */
-  finish({ line, pcm, start, phrases }: Placed): void {
-    const heard = this.#heard.get(line.utterance);
-    if (!heard) return;
-    const loudness = heard.level === undefined ? undefined : speechLoudness(pcm, CLIPS);
-    if (heard.level !== undefined && loudness !== undefined) {
-      const gain = 10 ** (clamp(heard.level - loudness, MOST) / 20);
-      for (let i = 0; i < pcm.length; i += 1) pcm[i]! *= gain;
-    }
-    if (heard.manner.contour.length === 0) return;
-    const mapping = phrases.map(({ source, ...dub }) => ({
-      source: { start: between(line.start, source.start), end: between(line.start, source.end) },
-      dub: { start: between(start, dub.start), end: between(start, dub.end) },
-    }));
-    pcm.set(applyContour(pcm, CLIPS, heard.manner.contour, mapping));
+  /** What a clip takes over from the utterance that it stands for. */
+  about(utterance: UtteranceId): About | undefined {
+    const heard = this.#heard.get(utterance);
+    if (!heard) return undefined;
+    const { words, speaker } = heard.utterance;
+    return { words, seat: this.#seats.get(speaker) ?? 0, finish: (placed) => finish(placed, heard) };
   }
 
   #level(speaker: SpeakerId, loudness: number | undefined): number | undefined {
@@ -128,6 +111,21 @@ export class Speakers {
     keep(this.#levels, SPEAKERS);
     return now + clamp(loudness - now, AWAY) * this.#options.expression;
   }
+}
+
+/** Gives a clip the level of what it stands for, and its louder and quieter moments where they were. */
+function finish({ line, pcm, start, phrases }: Placed, { level, manner }: Heard): void {
+  const loudness = level === undefined ? undefined : speechLoudness(pcm, CLIPS);
+  if (level !== undefined && loudness !== undefined) {
+    const gain = 10 ** (clamp(level - loudness, MOST) / 20);
+    for (let i = 0; i < pcm.length; i += 1) pcm[i]! *= gain;
+  }
+  if (manner.contour.length === 0) return;
+  const mapping = phrases.map(({ source, ...dub }) => ({
+    source: { start: between(line.start, source.start), end: between(line.start, source.end) },
+    dub: { start: between(start, dub.start), end: between(start, dub.end) },
+  }));
+  pcm.set(applyContour(pcm, CLIPS, manner.contour, mapping));
 }
 
 /** Forgets the oldest of too many. */

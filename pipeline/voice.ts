@@ -3,9 +3,9 @@ import type { Stretcher } from '../media/stretch.ts';
 import { type ClockTime, type MediaTime, type SampleRate, type Span, earlier, ms } from '../media/time.ts';
 import { LineCaptions } from './captions.ts';
 import { Planner } from './delivery.ts';
-import type { Clip, Cue, Language, Line, Reference, SpeakerId, Utterance, UtteranceId, Word } from './domain.ts';
+import type { Clip, Cue, Language, Line, Reference, SpeakerId, Utterance, UtteranceId } from './domain.ts';
 import { type Fitting, Floor } from './fit.ts';
-import { type Fitted, type Placed, type SpokenLine, fitter, wholeLines } from './fitter.ts';
+import { type About, type Fitted, type SpokenLine, fitter, wholeLines } from './fitter.ts';
 import type { Vital } from './health.ts';
 import type { Ledger } from './ledger.ts';
 import type { Loss } from './load.ts';
@@ -39,14 +39,10 @@ export interface VoiceOptions {
   readonly syllables: Syllables;
   /** The speaker's own voice, once there is enough of it. */
   readonly referenceOf: (speaker: SpeakerId) => Reference | undefined;
-  /** The words of an utterance and when they were said. */
-  readonly wordsOf: (utterance: UtteranceId) => readonly Word[];
   /** How an utterance was said, for whoever says its line. */
   readonly howSaid: (utterance: UtteranceId) => HowSaid | undefined;
-  /** Where a speaker sits between left and right. */
-  readonly seatOf: (speaker: SpeakerId) => number;
-  /** Gives fitted speech the level and the movement of what it stands for. */
-  readonly finish: (placed: Placed) => void;
+  /** What is known of an utterance, for whoever fits its line. */
+  readonly about: (utterance: UtteranceId) => About | undefined;
   /** All that was said has come out. */
   readonly onEnd: () => void;
 }
@@ -173,14 +169,12 @@ export class Voice {
   }
 
   #fitted(vital: Vital) {
-    const { wiring, stretcher, pauses, deadline, fitting, resample, wordsOf, seatOf, finish } = this.#options;
+    const { wiring, stretcher, pauses, deadline, fitting, resample, about } = this.#options;
     const part = fitter({
       stretcher,
       pauses,
       floor: this.#floor,
-      wordsOf,
-      seatOf,
-      finish,
+      about,
       gauge: vital.gauge,
       ...(deadline && { deadline }),
       ...(fitting && { rules: fitting }),

@@ -57,6 +57,10 @@ describe('livedub', () => {
       { file: 'a.mp4', from: 'en', to: ['es'], out: 'b.mp4', mix: 'replace', loudness: -16 },
     ],
     [['dub', 'a.mp4', '--to', 'es', '--out', 'b.mp4'], { file: 'a.mp4', from: 'en', to: ['es'], out: 'b.mp4' }],
+    [
+      ['dub', 'a.mp4', '--to', 'es', '--out', 'b.mp4', '--video', 'stretch'],
+      { file: 'a.mp4', from: 'en', to: ['es'], out: 'b.mp4', video: 'stretch' },
+    ],
     [['serve', '--config', 'c.json', '--port', '80'], { config: 'c.json', port: 80 }],
     [['doctor', '--json'], { json: true }],
     [['doctor', '--profile', 'cpu'], { json: false, profile: 'cpu' }],
@@ -86,6 +90,7 @@ describe('livedub', () => {
 
   test.for([
     [['dub', 'a.mp4', '--to', 'es'], '--out'],
+    [['dub', 'a.mp4', '--to', 'es', '--out', 'b.mp4', '--video', 'faster'], 'stretch'],
     [['dub', '--to', 'es', '--out', 'b.mp4'], 'file'],
     [['serve', '--port', '70000'], '0 (any free one) to 65535'],
     [['demo', '--seconds', 'soon'], 'above 0'],

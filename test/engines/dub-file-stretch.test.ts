@@ -1,0 +1,239 @@
+import { execFileSync, spawnSync } from 'node:child_process';
+import { existsSync, mkdtempSync, readFileSync, readdirSync, rmSync, writeFileSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { afterAll, beforeAll, describe, expect, test } from 'vitest';
+import type { DubOptions } from '../../gateway/commands.ts';
+import { dubFile } from '../../gateway/dub-file.ts';
+import { root } from '../../gateway/root.ts';
+import { Scope } from '../../media/scope.ts';
+import { encodeWav } from '../../media/wav.ts';
+import { decode, missing, recording } from '../fakes/recordings.ts';
+
+const [SPEECH, CLIP] = ['talking/musetalk/eng.wav', 'talking/open-dubbing/englishvideo.mp4'] as const;
+const lacking =
+  ['ffmpeg', 'espeak-ng', 'apertium'].find((program) => spawnSync(program, ['--version']).error) ??
+  (existsSync(join(root, 'dist/models/thread-main.js')) ? missing(SPEECH, CLIP) : 'npm run build');
+
+const folder = mkdtempSync(join(tmpdir(), 'livedub-dub-stretch-'));
+afterAll(() => rmSync(folder, { recursive: true }));
+const path = (name: string) => join(folder, name);
+const make = (name: string, ...args: string[]) => execFileSync('ffmpeg', ['-v', 'error', '-y', ...args, path(name)]);
+
+/** A voice that takes its time, and so needs more room than English leaves to Spanish. */
+const slowVoice = (rate: number) => [`synthesizer=espeak{"rate":${rate},"fastest":${rate}}`];
+
+async function dubbing(file: string, out: string, options: Partial<DubOptions> = {}, onProgress = (_: number) => {}) {
+  await using scope = new Scope('test');
+  const all = { file, from: 'en', to: ['es'], out: path(out), ...options };
+  return await dubFile(all, scope, ({ fraction }) => onProgress(fraction));
+}
+/** When pictures are shown, in order, seconds. */
+const times = (file: string): number[] =>
+  execFileSync(
+    'ffprobe',
+    ['-v', 'error', '-select_streams', 'v', '-show_entries', 'packet=pts_time', '-of', 'csv=p=0', file],
+    { encoding: 'utf8' },
+  )
+    .split('\n')
+    .map((line) => Number.parseFloat(line))
+    .filter(Number.isFinite)
+    .sort((a, b) => a - b);
+/** Pictures as they are coded. */
+const coded = (file: string) =>
+  execFileSync('ffmpeg', ['-v', 'error', '-i', file, '-map', '0:v', '-c', 'copy', '-f', 'hash', '-'], {
+    encoding: 'utf8',
+  });
+function sound(file: string, track: number): Float32Array {
+  make('sound.wav', '-i', file, '-map', `0:a:${track}`);
+  return decode(path('sound.wav'), 48_000);
+}
+const numbers = (said: string) => {
+  const [, stretches, slow, most, added, whole, fewer] = (
+    /slower in (\d+) stretch\w* \(([\d.]+) s of it, up to (\d+) % slower\) and is ([\d.]+) s longer: (\d+) lines are whole that would have been cut, (\d+) lose fewer/.exec(
+      said,
+    ) ?? []
+  ).map(Number);
+  return { stretches, slow, most, added, whole, fewer } as Record<string, number>;
+};
+const shortened = (said: string) => Number(/\((\d+) of them shortened\)/.exec(said)?.[1]);
+
+/** Programme seconds between two marks: a white picture and a beep at once. */
+const EVERY = 2.5;
+const LENGTH = 30;
+const BEEP = 7_000;
+
+/** When each beep begins, seconds: where 2 ms of its pitch first reach half of its loudness. */
+function beeps(pcm: Float32Array): number[] {
+  const size = 96;
+  const levels = Float64Array.from({ length: Math.floor(pcm.length / size) }, (_, k) => {
+    let [re, im] = [0, 0];
+    for (let i = 0; i < size; i += 1) {
+      const phase = (2 * Math.PI * BEEP * (k * size + i)) / 48_000;
+      re += pcm[k * size + i]! * Math.cos(phase);
+      im += pcm[k * size + i]! * Math.sin(phase);
+    }
+    return (2 * Math.hypot(re, im)) / size;
+  });
+  const found: number[] = [];
+  let last = Number.NEGATIVE_INFINITY;
+  levels.forEach((level, k) => {
+    if (level < 0.15) return;
+    if (k - last > 250) found.push((k * size) / 48_000);
+    last = k;
+  });
+  return found;
+}
+/** When each white picture is shown. */
+function flashes(file: string): number[] {
+  const args = ['-v', 'error', '-i', file, '-map', '0:v', '-vf', 'scale=1:1,format=gray', '-vsync', 'passthrough'];
+  const grey = execFileSync('ffmpeg', [...args, '-f', 'rawvideo', '-'], { maxBuffer: 1e8 });
+  return times(file).filter((_, n) => grey[n]! > 128 && !(n > 0 && grey[n - 1]! > 128));
+}
+
+describe.skipIf(lacking)(
+  `a recording that runs slower where its dub needs room (needs ${lacking ?? 'nothing'})`,
+  () => {
+    beforeAll(() => {
+      const pcm = decode(recording(SPEECH), 48_000).slice(0, LENGTH * 48_000);
+      for (let t = EVERY; t < LENGTH; t += EVERY) {
+        const from = Math.round(t * 48_000);
+        for (let i = 0; i < 1_440; i += 1)
+          pcm[from + i] = pcm[from + i]! * 0.6 + 0.3 * Math.sin((2 * Math.PI * BEEP * i) / 48_000);
+      }
+      writeFileSync(path('marked.wav'), encodeWav(pcm, 48_000));
+      const picture = `color=black:s=160x90:r=50:d=${LENGTH},drawbox=t=fill:color=white:enable='gt(t,1)*lt(mod(t+0.001,${EVERY}),0.03)'`;
+      const h264 = ['-c:v', 'libx264', '-preset', 'ultrafast', '-bf', '2', '-g', '50', '-pix_fmt', 'yuv420p'];
+      make(
+        'marked.mp4',
+        '-f',
+        'lavfi',
+        '-i',
+        picture,
+        '-i',
+        path('marked.wav'),
+        ...h264,
+        '-c:a',
+        'aac',
+        '-b:a',
+        '192k',
+      );
+    });
+
+    test('speaks lines whole that would be cut, with every picture where its sound is', async () => {
+      const kept = await dubbing(path('marked.mp4'), 'kept.mp4', { engine: slowVoice(125) });
+      const progress: number[] = [];
+      const said = await dubbing(path('marked.mp4'), 'slow.mp4', { engine: slowVoice(125), video: 'stretch' }, (each) =>
+        progress.push(each),
+      );
+      const { stretches, slow, most, added, whole, fewer } = numbers(said);
+      expect(shortened(kept)).toBeGreaterThanOrEqual(3);
+      expect(shortened(said)).toBe(shortened(kept) - whole!);
+      expect(whole! + fewer!).toBeGreaterThanOrEqual(3);
+      expect(stretches).toBeGreaterThanOrEqual(2);
+      expect(most).toBeLessThanOrEqual(20);
+      expect(added).toBeLessThanOrEqual(slow! * 0.2 + 0.1);
+      expect(said).toMatch(/Speed p50 \d\.\d+×, from \d\.\d+× to 1\.20×/);
+      expect(said).toContain('Pictures are the very same ones, some of them shown longer.');
+
+      // The programme is as much longer as it says, and its pictures are the same.
+      expect(coded(path('slow.mp4'))).toBe(coded(path('marked.mp4')));
+      const original = sound(path('slow.mp4'), 1);
+      expect(Math.abs(original.length / 48_000 - LENGTH - added!)).toBeLessThan(0.1);
+      expect(Math.abs(sound(path('slow.mp4'), 0).length - original.length)).toBeLessThan(2_000);
+
+      // What was shown and heard at once still is.
+      const [heard, shown] = [beeps(original), flashes(path('slow.mp4'))];
+      const marks = Math.ceil(LENGTH / EVERY) - 1;
+      expect(shown.length).toBe(marks);
+      expect(heard.length).toBe(marks);
+      expect(shown.at(-1)! - (LENGTH - EVERY)).toBeGreaterThan(added! * 0.5);
+      const apart = heard.map((t, n) => t - shown[n]!);
+      for (const [n, offset] of apart.entries()) expect(Math.abs(offset), `mark ${n}`).toBeLessThanOrEqual(0.02);
+
+      expect(progress).toEqual([...progress].sort((a, b) => a - b));
+      expect(progress.some((share) => share > 0.7 && share < 0.9)).toBe(true);
+      expect(progress.at(-1)).toBe(1);
+      expect(readdirSync(folder).filter((name) => name.includes('part'))).toEqual([]);
+
+      // Captions keep to the slower programme: none lies beyond what the file has, and the last is as late as its words.
+      make('es.srt', '-i', path('slow.mp4'), '-map', '0:s:0');
+      make('kept.srt', '-i', path('kept.mp4'), '-map', '0:s:1');
+      make('en.srt', '-i', path('slow.mp4'), '-map', '0:s:1');
+      const starts = (name: string) =>
+        [...readFileSync(path(name), 'utf8').matchAll(/^(\d+):(\d+):(\d+),(\d+) -->/gm)].map(
+          ([, h, m, s, ms]) => Number(h) * 3_600 + Number(m) * 60 + Number(s) + Number(ms) / 1_000,
+        );
+      const [before, after] = [starts('kept.srt'), starts('en.srt')];
+      expect(after.length).toBe(before.length);
+      expect(starts('es.srt').length).toBeGreaterThanOrEqual(before.length - 1);
+      after.forEach((start, n) => expect(start).toBeGreaterThanOrEqual(before[n]! - 0.001));
+      expect(after.at(-1)! - before.at(-1)!).toBeGreaterThan(added! * 0.5);
+    }, 180_000);
+
+    test('a webcam recording: its sound is where its pictures are, from start to end', async () => {
+      const said = await dubbing(recording(CLIP), 'talk.mkv', { engine: slowVoice(80), video: 'stretch' });
+      expect(numbers(said)['stretches']).toBeGreaterThanOrEqual(1);
+      expect(coded(path('talk.mkv'))).toBe(coded(recording(CLIP)));
+      const [before, after] = [times(recording(CLIP)), times(path('talk.mkv'))];
+      expect(after.length).toBe(before.length);
+      // Where a picture went, the sound around it went, too: loudness every 5 ms, compared where speech begins and ends.
+      const envelope = (pcm: Float32Array) =>
+        Float64Array.from({ length: Math.floor(pcm.length / 240) }, (_, k) =>
+          Math.sqrt(pcm.subarray(k * 240, (k + 1) * 240).reduce((sum, x) => sum + x * x, 0) / 240),
+        );
+      const [was, is] = [envelope(decode(recording(CLIP), 48_000)), envelope(sound(path('talk.mkv'), 1))];
+      const shown = (t: number) => {
+        const n = Math.max(
+          0,
+          before.findLastIndex((time) => time - before[0]! <= t),
+        );
+        const step = before[n + 1] === undefined ? 1 : (after[n + 1]! - after[n]!) / (before[n + 1]! - before[n]!);
+        return after[n]! - after[0]! + (t - (before[n]! - before[0]!)) * step;
+      };
+      const apart = [1.8, 5.5, 8].map((middle) => {
+        let best = { lag: 0, score: -1 };
+        for (let lag = -20; lag <= 20; lag += 1) {
+          let [ab, aa, bb] = [0, 0, 1e-9];
+          for (let t = middle - 0.9; t < middle + 0.9; t += 0.005) {
+            const [a, b] = [was[Math.round(t * 200)] ?? 0, is[Math.round(shown(t) * 200) + lag] ?? 0];
+            [ab, aa, bb] = [ab + a * b, aa + a * a, bb + b * b];
+          }
+          const score = ab / Math.sqrt(aa * bb);
+          if (score > best.score) best = { lag, score };
+        }
+        expect(best.score).toBeGreaterThan(0.8);
+        return best.lag * 5;
+      });
+      for (const offset of apart) expect(Math.abs(offset)).toBeLessThanOrEqual(20);
+    }, 120_000);
+
+    test('where every line fits, the file is the one without stretching, byte for byte', async () => {
+      await dubbing(recording(CLIP), 'as-it-is.mp4');
+      const said = await dubbing(recording(CLIP), 'not-slowed.mp4', { video: 'stretch' });
+      expect(said).toContain('Every line has the room it can be given: the programme runs as it did');
+      expect(readFileSync(path('not-slowed.mp4')).equals(readFileSync(path('as-it-is.mp4')))).toBe(true);
+    }, 120_000);
+
+    test('stopped while the slower programme is made, it leaves no file', async () => {
+      const scope = new Scope('test');
+      const stopped = dubFile(
+        {
+          file: recording(CLIP),
+          from: 'en',
+          to: ['es'],
+          out: path('none.mp4'),
+          engine: slowVoice(80),
+          video: 'stretch',
+        },
+        scope,
+        ({ fraction }) => {
+          if (fraction > 0.75) void scope.close();
+        },
+      );
+      await expect(stopped).rejects.toThrow();
+      await scope.close();
+      expect(readdirSync(folder).filter((name) => name.includes('none'))).toEqual([]);
+    }, 120_000);
+  },
+);
