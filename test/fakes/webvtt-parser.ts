@@ -66,8 +66,8 @@ export function parseVtt(text: string): ParsedVtt {
       continue;
     }
     const [id, timings, ...body] = first.includes('-->') ? ['', first, ...rest] : [first, ...rest];
-    if (ids.has(id!)) fail('an identifier twice', id!);
-    ids.add(id!);
+    if (ids.has(id)) fail('an identifier twice', id);
+    ids.add(id);
     const match = TIMINGS.exec(timings ?? '') ?? fail('no timings', `${first} / ${timings}`);
     const [h1, m1, s1, f1, h2, m2, s2, f2] = match.slice(1, 9).map(Number) as [
       number, number, number, number, number, number, number, number,
@@ -94,7 +94,7 @@ export function parseVtt(text: string): ParsedVtt {
       /^<v(?:\.[^\s<>&.]+)*[ \t]+([^\n>]+)>([^]*)$/u.exec(body.join('\n')) ?? fail('no voice', body.join('\n'));
     const text = unescaped(span[2]!, fail);
     if (unescaped(span[1]!, fail).trim() === '') fail('a voice without a name', span[1]!);
-    cues.push({ id: id!, start, end, settings, voice: unescaped(span[1]!, fail), lines: text.split('\n') });
+    cues.push({ id: id, start, end, settings, voice: unescaped(span[1]!, fail), lines: text.split('\n') });
   }
   return { styles, cues };
 }
