@@ -183,9 +183,7 @@ async function run(scope: Scope): Promise<number> {
       return anyFailed(verdicts) ? 1 : 0;
     }
     default:
-      throw new UsageError(
-        `There is no bench called '${what}'; there is latency, sessions, quality, fit and hours`,
-      );
+      throw new UsageError(`There is no bench called '${what}'; there is latency, sessions, quality, fit and hours`);
   }
 }
 

@@ -27,7 +27,10 @@ export function verdictText(verdicts: readonly Verdict[]): string {
   const width = (read: (verdict: Verdict) => string) => Math.max(0, ...verdicts.map((each) => read(each).length));
   const [what, wanted] = [width((each) => each.what), width((each) => each.wanted)];
   return verdicts
-    .map((each) => `${saidOf(each).padEnd(10)}  ${each.what.padEnd(what)}  ${each.wanted.padEnd(wanted)}  ${each.measured}`)
+    .map(
+      (each) =>
+        `${saidOf(each).padEnd(10)}  ${each.what.padEnd(what)}  ${each.wanted.padEnd(wanted)}  ${each.measured}`,
+    )
     .join('\n');
 }
 export const verdictRows = (verdicts: readonly Verdict[]): string[][] =>

@@ -113,12 +113,7 @@ export function adversary(seed: number, language: Language): Ordeal[] {
 }
 
 /** Sayings one after the other, each in the next manner, up to `length` seconds. */
-export function talk(
-  manners: readonly Manner[],
-  length: number,
-  random: Random,
-  language: Language,
-): Saying[] {
+export function talk(manners: readonly Manner[], length: number, random: Random, language: Language): Saying[] {
   const sayings: Saying[] = [];
   let time = LEAD;
   let speaker = 0;

@@ -127,9 +127,14 @@ export async function fit(options: FitOptions, scope: Scope, tell: Tell = teller
         if (clip.language === heardIn) jobs.push({ name, run: (within) => realChain('clips', clip, pair, within) });
         else jobs.push({ name, run: (within) => secondHand(clip, pair, within) });
       }
-      const live = LIVE.flatMap((wish) => clips.filter(({ name }) => name === wish)).find(({ language }) => language === heardIn);
+      const live = LIVE.flatMap((wish) => clips.filter(({ name }) => name === wish)).find(
+        ({ language }) => language === heardIn,
+      );
       if (live && wants('live', live.name)) {
-        jobs.push({ name: `${live.name} ${arrow(pair)}, live`, run: (within) => realChain('live', live, pair, within) });
+        jobs.push({
+          name: `${live.name} ${arrow(pair)}, live`,
+          run: (within) => realChain('live', live, pair, within),
+        });
       }
       if (!['en', 'es'].includes(pair.from) || !['en', 'es'].includes(pair.to)) {
         if (wants('adversary')) leftOut.push(`adversary ${arrow(pair)}: its words are English and Spanish`);
@@ -139,7 +144,10 @@ export async function fit(options: FitOptions, scope: Scope, tell: Tell = teller
         if (!wants('adversary', ordeal.name)) continue;
         for (const obliging of ordeal.name === 'long translations' ? [false, true] : [false]) {
           const name = obliging ? `${ordeal.name}, told to be shorter` : ordeal.name;
-          jobs.push({ name: `${name} ${arrow(pair)}`, run: (within) => scriptedChain(ordeal, name, pair, obliging, within) });
+          jobs.push({
+            name: `${name} ${arrow(pair)}`,
+            run: (within) => scriptedChain(ordeal, name, pair, obliging, within),
+          });
         }
       }
     }
@@ -147,14 +155,22 @@ export async function fit(options: FitOptions, scope: Scope, tell: Tell = teller
     if (wants('rivals')) {
       const same = { from: 'en' as Language, to: 'en' as Language };
       for (const clip of clips) {
-        jobs.push({ name: `${clip.name} en → en, for side by side`, run: (within) => realChain(undefined, clip, same, within) });
+        jobs.push({
+          name: `${clip.name} en → en, for side by side`,
+          run: (within) => realChain(undefined, clip, same, within),
+        });
       }
     }
     return jobs;
   }
 
   /** The whole chain as a session has it. */
-  async function realChain(section: 'clips' | 'live' | undefined, clip: RealClip, pair: Pair, within: Tell): Promise<void> {
+  async function realChain(
+    section: 'clips' | 'live' | undefined,
+    clip: RealClip,
+    pair: Pair,
+    within: Tell,
+  ): Promise<void> {
     await using own = scope.child(clip.name);
     const engines = enginesFor(pair, clip.file, own, leftOut);
     const [shared, stages] = [await engines.shared(), await engines.language(pair.to, own)];
@@ -180,11 +196,18 @@ export async function fit(options: FitOptions, scope: Scope, tell: Tell = teller
   async function secondHand(clip: RealClip, pair: Pair, within: Tell): Promise<void> {
     await using own = scope.child(clip.name);
     const first = { from: clip.language, to: pair.from };
-    if (!translates(first)) return void leftOut.push(`${clip.name} ${arrow(pair)}: no way from ${first.from} to ${first.to}`);
+    if (!translates(first))
+      return void leftOut.push(`${clip.name} ${arrow(pair)}: no way from ${first.from} to ${first.to}`);
     const engines = enginesFor(first, clip.file, own, leftOut);
     const pcm = decode(clip.file, 48_000);
     const spoken = await dubProgramme(
-      { ...first, audio: chunks(pcm), length: samples(pcm.length, 48_000), shared: await engines.shared(), stages: await engines.language(pair.from, own) },
+      {
+        ...first,
+        audio: chunks(pcm),
+        length: samples(pcm.length, 48_000),
+        shared: await engines.shared(),
+        stages: await engines.language(pair.from, own),
+      },
       own,
     );
     const script = scriptOf(spoken.lines.flatMap(asSaid));
@@ -205,7 +228,13 @@ export async function fit(options: FitOptions, scope: Scope, tell: Tell = teller
     if (pair.to === 'en' && wants('rivals')) contest(natural, dubbed);
   }
 
-  async function scriptedChain(ordeal: Ordeal, name: string, pair: Pair, obliging: boolean, within: Tell): Promise<void> {
+  async function scriptedChain(
+    ordeal: Ordeal,
+    name: string,
+    pair: Pair,
+    obliging: boolean,
+    within: Tell,
+  ): Promise<void> {
     await using own = scope.child(ordeal.name);
     const script = scriptOf(ordeal.sayings);
     const speaking = await enginesFor(pair, 'script.wav', own, leftOut).language(pair.to, own);
@@ -227,7 +256,10 @@ export async function fit(options: FitOptions, scope: Scope, tell: Tell = teller
     const { elapsed, cpu, faults } = dubbed;
     sets.push({ section, name, pair: arrow(pair), seconds: length, elapsed, cpu, faults, figures: figuresOf(dubbed) });
   }
-  function contest(natural: readonly Natural[], { lines, clips: made }: { lines: readonly LineRecord[]; clips: readonly Clip[] }): void {
+  function contest(
+    natural: readonly Natural[],
+    { lines, clips: made }: { lines: readonly LineRecord[]; clips: readonly Clip[] },
+  ): void {
     for (const each of natural) {
       const record = lines.find(({ utterance }) => utterance === each.line.utterance);
       const clip = made.find(({ utterance }) => utterance === each.line.utterance);
@@ -246,7 +278,9 @@ function chooser(only: readonly string[]): (section: Section, set?: string) => b
   for (const name of only) {
     const [section] = name.split('/');
     if (!SECTIONS.some((each) => each === section))
-      throw new UnknownSet(`There is nothing called '${section}' in fit; there is ${SECTIONS.join(', ')}, and their sets, as in adversary/bursts`);
+      throw new UnknownSet(
+        `There is nothing called '${section}' in fit; there is ${SECTIONS.join(', ')}, and their sets, as in adversary/bursts`,
+      );
   }
   return (section, set) =>
     only.length === 0 ||
@@ -265,7 +299,8 @@ function pairsOf(wanted: readonly string[], leftOut: string[]): Pair[] {
   const asked = wanted.length > 0 ? wanted : installed.map(({ from, to }) => `${from}:${to}`);
   return asked.flatMap((text) => {
     const [, from, to] = /^([\w-]+):([\w-]+)$/.exec(text) ?? [];
-    if (from === undefined || to === undefined) throw new UnknownSet(`--pairs must be as in en:es,es:en, received ${text}`);
+    if (from === undefined || to === undefined)
+      throw new UnknownSet(`--pairs must be as in en:es,es:en, received ${text}`);
     const pair = { from: from as Language, to: to as Language };
     if (translates(pair)) return [pair];
     leftOut.push(`${arrow(pair)}: no translator is installed`);
@@ -275,7 +310,10 @@ function pairsOf(wanted: readonly string[], leftOut: string[]): Pair[] {
 
 function enginesFor(pair: Pair, path: string, scope: Scope, leftOut: string[]): Engines {
   const spec = SessionSpec.parse({ source: { kind: 'file', path }, from: pair.from, to: [pair.to] });
-  return new Engines({ registry: registry(), spec, onFault: ({ stage, message }: Fault) => leftOut.push(`${stage}: ${message}`) }, scope);
+  return new Engines(
+    { registry: registry(), spec, onFault: ({ stage, message }: Fault) => leftOut.push(`${stage}: ${message}`) },
+    scope,
+  );
 }
 const scripted = (script: Script): SharedStages => ({
   vad: scriptedVad(script),
@@ -294,7 +332,10 @@ function* soundChunks(script: Script, length: number): Generator<AudioChunk> {
 /** A dubbed line as something that is said: its words in its place, each as long as its letters ask for. */
 function asSaid({ dub, text, speaker }: LineRecord): Saying[] {
   if (!dub || text === '') return [];
-  const texts = text.replaceAll(/[.,;:!?¿¡"«»]/g, ' ').split(/\s+/).filter(Boolean);
+  const texts = text
+    .replaceAll(/[.,;:!?¿¡"«»]/g, ' ')
+    .split(/\s+/)
+    .filter(Boolean);
   const letters = texts.reduce((sum, each) => sum + each.length + 1, 0);
   let passed = 0;
   const words = texts.map((each): Word => {

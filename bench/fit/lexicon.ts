@@ -22,7 +22,8 @@ function lexicon(language: Language): ReadonlyMap<number, readonly string[]> {
   let found = bySyllables.get(base);
   if (!found) {
     const words = WORDS[base];
-    if (words === undefined) throw new RangeError(`Cannot write ${language}: there are words of ${Object.keys(WORDS).join(', ')}`);
+    if (words === undefined)
+      throw new RangeError(`Cannot write ${language}: there are words of ${Object.keys(WORDS).join(', ')}`);
     const lists = new Map<number, string[]>();
     for (const word of words.split(' ')) {
       const count = syllablesByRule(word, base as Language);

@@ -143,7 +143,8 @@ export function together(all: readonly FitFigures[]): FitFigures {
 export function captionEnd(utterance: string, cues: readonly Cue[]): MediaTime | undefined {
   const last = new Map<string, Cue>();
   for (const cue of cues) {
-    const own = cue.id === utterance || (cue.id.startsWith(utterance) && /^[^\p{L}\p{N}]/u.test(cue.id.slice(utterance.length)));
+    const own =
+      cue.id === utterance || (cue.id.startsWith(utterance) && /^[^\p{L}\p{N}]/u.test(cue.id.slice(utterance.length)));
     if (own) last.set(cue.id, cue);
   }
   const ends = [...last.values()].filter(({ text }) => text !== '').map(({ end }) => end);
@@ -164,7 +165,10 @@ export function pausesKept(
   pauses: readonly Interval[],
   clip: Pick<Clip, 'start' | 'end' | 'pcm' | 'fit'>,
 ): PauseFigures {
-  const quiet = quietIn(clip.pcm, 48_000).map(({ start, end }) => ({ start: clip.start + start, end: clip.start + end }));
+  const quiet = quietIn(clip.pcm, 48_000).map(({ start, end }) => ({
+    start: clip.start + start,
+    end: clip.start + end,
+  }));
   const at = (t: number) => quiet.some(({ start, end }) => start - NEAR <= t && t <= end + NEAR);
   const middle = ({ start, end }: Interval) => (start + end) / 2;
   return {

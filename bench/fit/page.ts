@@ -8,7 +8,11 @@ const LIMITS = [0.9, 1.2];
 
 /** The result as one self-contained page. */
 export function fitPage(result: FitResult): string {
-  const all = groups(result.sets).map(([name, sets]) => ({ name, sets, figures: together(sets.map(({ figures }) => figures)) }));
+  const all = groups(result.sets).map(([name, sets]) => ({
+    name,
+    sets,
+    figures: together(sets.map(({ figures }) => figures)),
+  }));
   const numbered = (values: readonly number[]) => values.map((value, n): [number, number] => [n + 1, value]);
   return page('How dubs fit', [
     `<p>${result.machine}. ${result.when.slice(0, 16).replace('T', ' ')} UTC. Seed ${result.seed}.</p>`,
@@ -44,11 +48,17 @@ export function fitPage(result: FitResult): string {
       bars(
         `Rungs: ${name}`,
         '% of the dubbed lines',
-        Object.entries(figures.rungs).map(([rung, count]): [string, number] => [rung, (100 * count) / Math.max(1, figures.dubbed)]),
+        Object.entries(figures.rungs).map(([rung, count]): [string, number] => [
+          rung,
+          (100 * count) / Math.max(1, figures.dubbed),
+        ]),
       ),
     ),
     '<h2>Sets</h2>',
-    table(FIT_HEAD, [...result.sets.map(fitRow), ...all.map(({ name, figures }) => fitRow(asSet(`together: ${name}`, figures)))]),
+    table(FIT_HEAD, [
+      ...result.sets.map(fitRow),
+      ...all.map(({ name, figures }) => fitRow(asSet(`together: ${name}`, figures))),
+    ]),
     table(RUNG_HEAD, result.sets.map(rungRow)),
     ...(result.rivals.length > 0
       ? [
@@ -62,10 +72,25 @@ export function fitPage(result: FitResult): string {
             { from: 0.4, to: 2, count: 32 },
             LIMITS,
           ),
-          ...(result.worse.length > 0 ? [table(['figures in which a rival is better'], result.worse.map((what) => [what]))] : []),
+          ...(result.worse.length > 0
+            ? [
+                table(
+                  ['figures in which a rival is better'],
+                  result.worse.map((what) => [what]),
+                ),
+              ]
+            : []),
         ]
       : []),
-    ...(result.leftOut.length > 0 ? ['<h2>Left out</h2>', table(['what, and why'], result.leftOut.map((what) => [what]))] : []),
+    ...(result.leftOut.length > 0
+      ? [
+          '<h2>Left out</h2>',
+          table(
+            ['what, and why'],
+            result.leftOut.map((what) => [what]),
+          ),
+        ]
+      : []),
     '<h2>What it took</h2>',
     table(
       ['set', 'pair', 'programme, s', 'took, s', 'CPU, s'],

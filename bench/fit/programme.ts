@@ -4,7 +4,16 @@ import { MonotonicClock, clockAt } from '../../media/clock.ts';
 import { rubberband } from '../../media/rubberband.ts';
 import type { Scope } from '../../media/scope.ts';
 import type { Stretcher } from '../../media/stretch.ts';
-import { type ClockTime, type MediaTime, type SampleRate, type Span, at, later, samples, seconds } from '../../media/time.ts';
+import {
+  type ClockTime,
+  type MediaTime,
+  type SampleRate,
+  type Span,
+  at,
+  later,
+  samples,
+  seconds,
+} from '../../media/time.ts';
 import { Timeline } from '../../media/timeline.ts';
 import type { Clip, Cue, Language, Line, Utterance } from '../../pipeline/domain.ts';
 import { dub } from '../../pipeline/dub.ts';
@@ -15,9 +24,13 @@ import type { LanguageStages } from '../../pipeline/voice.ts';
 import type { Tell } from '../progress.ts';
 import type { Dubbed } from './measures.ts';
 
-/** As `livedub dub` has it: how far the original is read ahead, and how many items may wait for the stages. */
+/** As `livedub dub` has it: how far the original is read ahead. */
 const BEHIND = seconds(60);
-const WAITING = 64;
+/**
+ * How many items may wait for the stages. Fewer than `livedub dub` allows: there they are audio that waits for the
+ * recogniser, while behind a scripted one they are sentences, and sixty of those are more than what is read ahead.
+ */
+const WAITING = 8;
 const RATE = 48_000;
 /** Of a live programme, which ends: what is said last is played this much later than it came, and a little. */
 const AFTER = seconds(1);
@@ -60,13 +73,11 @@ export async function dubProgramme(options: ProgrammeOptions, parent: Scope): Pr
   const anchor = { media: at(0), clock: live === undefined ? (0 as ClockTime) : clock.now() };
   const timeline = new Timeline({ delay: live ?? BEHIND, rate: RATE, anchor });
   const audio$ = new Subject<AudioChunk>();
-  const [lines, utterances, clips, cues, faults]: [LineRecord[], Utterance[], Clip[], Map<string, Cue>, Set<string>] = [
-    [],
-    [],
-    [],
-    new Map(),
-    new Set(),
-  ];
+  const lines: LineRecord[] = [];
+  const utterances: Utterance[] = [];
+  const clips: Clip[] = [];
+  const cues = new Map<string, Cue>();
+  const faults = new Set<string>();
   const dubbing = dub(audio$, options.shared, {
     from,
     clock,

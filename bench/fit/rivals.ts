@@ -51,9 +51,28 @@ const EAR = 16_000;
 const clamp = (value: number, [least, most]: readonly [number, number]) => Math.min(most, Math.max(least, value));
 
 /** Runs a filter over samples. `cpu`: FFmpeg's own count of its processor time, seconds; its start is in it. */
-function filtered(pcm: Float32Array, rate: number, filter: string): { readonly pcm: Float32Array; readonly cpu: number } {
+function filtered(
+  pcm: Float32Array,
+  rate: number,
+  filter: string,
+): { readonly pcm: Float32Array; readonly cpu: number } {
   const raw = ['-f', 'f32le', '-ac', '1', '-ar', String(rate)];
-  const args = ['-v', 'info', '-hide_banner', '-nostats', '-benchmark', '-threads', '1', ...raw, '-i', 'pipe:0', '-af', filter, ...raw, 'pipe:1'];
+  const args = [
+    '-v',
+    'info',
+    '-hide_banner',
+    '-nostats',
+    '-benchmark',
+    '-threads',
+    '1',
+    ...raw,
+    '-i',
+    'pipe:0',
+    '-af',
+    filter,
+    ...raw,
+    'pipe:1',
+  ];
   const { stdout, stderr, status } = spawnSync('ffmpeg', args, {
     input: new Uint8Array(pcm.buffer, pcm.byteOffset, pcm.byteLength),
     maxBuffer: 2 ** 30,
@@ -78,14 +97,32 @@ export function lacksForRivals(models: string): string | undefined {
  * Our fitter beside a plain `atempo` for each line and beside FFmpeg's `rubberband`, on the same lines in one run, taking
  * turns line by line: both play a line at whatever speed its slot asks for.
  */
-export async function rivals(lines: readonly Contested[], models: string, scope: Scope, tell: Tell): Promise<RivalFigures[]> {
+export async function rivals(
+  lines: readonly Contested[],
+  models: string,
+  scope: Scope,
+  tell: Tell,
+): Promise<RivalFigures[]> {
   const vad = await registry().load('vad', 'silero', {}, scope);
   const recognizer = await registry().load('recognizer', 'pocketsphinx', {}, scope);
   const opinionOf = await openDnsmos(join(models, 'mos/dnsmos'), scope);
   const stretcher = await rubberband();
 
   const names = ['the voice as it is', 'ours', 'atempo', 'rubberband filter'] as const;
-  const notes = new Map(names.map((name) => [name, { errors: [] as WordErrors[], overall: [] as number[], quality: [] as number[], speeds: [] as number[], cpu: 0, seconds: 0, lines: 0 }]));
+  const notes = new Map(
+    names.map((name) => [
+      name,
+      {
+        errors: [] as WordErrors[],
+        overall: [] as number[],
+        quality: [] as number[],
+        speeds: [] as number[],
+        cpu: 0,
+        seconds: 0,
+        lines: 0,
+      },
+    ]),
+  );
 
   const judged = async (name: (typeof names)[number], pcm: Float32Array, rate: SampleRate, text: string) => {
     const note = notes.get(name);
@@ -144,10 +181,12 @@ export async function rivals(lines: readonly Contested[], models: string, scope:
       if (clip) await judged(name, filtered(pcm, rate, setting).pcm, rate, text);
     }
   }
-  const mean = (values: readonly number[]) => (values.length > 0 ? values.reduce((sum, x) => sum + x) / values.length : null);
+  const mean = (values: readonly number[]) =>
+    values.length > 0 ? values.reduce((sum, x) => sum + x) / values.length : null;
   return names.map((name) => {
     const note = notes.get(name);
-    if (!note || note.lines === 0) return { name, lines: 0, wer: null, overall: null, quality: null, cpu: null, beyond: null, speeds: [] };
+    if (!note || note.lines === 0)
+      return { name, lines: 0, wer: null, overall: null, quality: null, cpu: null, beyond: null, speeds: [] };
     return {
       name,
       lines: note.lines,
@@ -170,7 +209,8 @@ export function whereOursIsWorse(all: readonly RivalFigures[]): string[] {
     if (rival === ours || rival.name === 'the voice as it is') continue;
     const worse = (what: string, own: number | null, other: number | null, lower: boolean, unit: string) => {
       if (own === null || other === null) return;
-      if (lower ? own > other : own < other) said.push(`${what}: ours ${own.toFixed(2)}${unit}, ${rival.name} ${other.toFixed(2)}${unit}`);
+      if (lower ? own > other : own < other)
+        said.push(`${what}: ours ${own.toFixed(2)}${unit}, ${rival.name} ${other.toFixed(2)}${unit}`);
     };
     worse('WER', ours.wer, rival.wer, true, ' %');
     worse('DNSMOS overall', ours.overall, rival.overall, false, '');

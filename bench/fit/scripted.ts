@@ -1,5 +1,15 @@
 import { type AudioChunk, endOf } from '../../media/audio.ts';
-import { type Interval, type MediaTime, type Span, earlier, later, latest, ms, overlaps, samples } from '../../media/time.ts';
+import {
+  type Interval,
+  type MediaTime,
+  type Span,
+  earlier,
+  later,
+  latest,
+  ms,
+  overlaps,
+  samples,
+} from '../../media/time.ts';
 import { syllablesByRule } from '../../models/translate/syllables.ts';
 import type { Activity, Hypothesis, Language, SpeakerId, Turn, Utterance } from '../../pipeline/domain.ts';
 import type { Stage } from '../../pipeline/stage.ts';
@@ -111,7 +121,13 @@ export interface ScriptedTranslation {
 const COMMA = ms(150);
 
 /** Translates into as many syllables as the script wants, phrase by phrase. The same utterance always gets the same line. */
-export const scriptedTranslator = ({ script, from, to, takes, obliging = false }: ScriptedTranslation): Stage<'translator'> => ({
+export const scriptedTranslator = ({
+  script,
+  from,
+  to,
+  takes,
+  obliging = false,
+}: ScriptedTranslation): Stage<'translator'> => ({
   kind: 'translator',
   engine: 'scripted',
   caps: { lookahead: ms(0), from: [from], to: [to], ...(obliging && { budgets: true, shortens: true }) },
@@ -130,9 +146,16 @@ function translation(script: Script, said: Utterance, from: Language, to: Langua
   // A translation that is given is of the whole saying; a piece of it gets its share.
   if (saying?.translation !== undefined) return shareOf(saying.translation, saying, said);
   const random = randomFrom(seedOf(said.text));
-  const phrases = phrasesOf(said.words, COMMA).map((words) => syllablesByRule(words.map(({ text }) => text).join(' '), from));
+  const phrases = phrasesOf(said.words, COMMA).map((words) =>
+    syllablesByRule(words.map(({ text }) => text).join(' '), from),
+  );
   const wanted = phrases.reduce((sum, count) => sum + count, 0) * (saying?.ratio ?? 1);
-  const allowed = !obliging ? wanted : Math.min(wanted, said.tooLong ? (said.budget?.aim ?? said.tooLong.syllables * 0.7) : (said.budget?.most ?? wanted));
+  const allowed = !obliging
+    ? wanted
+    : Math.min(
+        wanted,
+        said.tooLong ? (said.budget?.aim ?? said.tooLong.syllables * 0.7) : (said.budget?.most ?? wanted),
+      );
   const ratio = (saying?.ratio ?? 1) * Math.max(0.1, wanted > 0 ? allowed / wanted : 1);
   return sentence(phrases.map((count) => wordsWith(count * ratio, to, random)));
 }
@@ -141,7 +164,7 @@ function translation(script: Script, said: Utterance, from: Language, to: Langua
 function shareOf(text: string, whole: Interval, part: Interval): string {
   const words = text.split(/\s+/).filter(Boolean);
   const place = (t: MediaTime) =>
-    Math.round((Math.min(1, Math.max(0, (t - whole.start) / Math.max(1, whole.end - whole.start))) * words.length));
+    Math.round(Math.min(1, Math.max(0, (t - whole.start) / Math.max(1, whole.end - whole.start))) * words.length);
   const own = words.slice(place(part.start), Math.max(place(part.start) + 1, place(part.end)));
   return own.join(' ');
 }
@@ -151,7 +174,10 @@ const PITCHES: readonly number[] = [115, 205, 140, 235, 100, 290];
 const LOUDEST = 0.25;
 
 /** What a script would sound like on a machine that knows nothing but syllables: pulses at the speaker's pitch, word by word. */
-export function soundOf(script: Script, chunk: { readonly start: MediaTime; readonly count: number; readonly rate: 48_000 }): AudioChunk {
+export function soundOf(
+  script: Script,
+  chunk: { readonly start: MediaTime; readonly count: number; readonly rate: 48_000 },
+): AudioChunk {
   const { start, count, rate } = chunk;
   const pcm = new Float32Array(count);
   const end = later(start, samples(count, rate));

@@ -5,7 +5,9 @@ import type { RivalFigures } from './rivals.ts';
 const percent = (share: number | null) => (share === null ? '–' : `${(100 * share).toFixed(0)} %`);
 const ms = (value: number | null) => (value === null ? '–' : value.toFixed(0));
 const three = (values: readonly number[]) =>
-  values.length === 0 ? '–' : [percentile(values, 0.5), percentile(values, 0.95), percentile(values, 1)].map(ms).join(' / ');
+  values.length === 0
+    ? '–'
+    : [percentile(values, 0.5), percentile(values, 0.95), percentile(values, 1)].map(ms).join(' / ');
 
 /** The rungs of the ladder, in its order. */
 const RUNGS = ['natural', 'rate', 'borrowed', 'slowed', 'stretched', 'shortened', 'trimmed'] as const;
@@ -26,7 +28,12 @@ export const FIT_HEAD = [
   'left to caption',
 ] as const;
 
-export function fitRow({ name, section, pair, figures }: Pick<FitSet, 'name' | 'section' | 'pair' | 'figures'>): string[] {
+export function fitRow({
+  name,
+  section,
+  pair,
+  figures,
+}: Pick<FitSet, 'name' | 'section' | 'pair' | 'figures'>): string[] {
   const { pauses } = figures;
   const share = (n: number) => (pauses.inSource === 0 ? '–' : `${n} of ${pauses.inSource}`);
   return [
@@ -58,7 +65,16 @@ export function rungRow({ name, pair, figures }: Pick<FitSet, 'name' | 'pair' | 
   return [name, pair, ...RUNGS.map(share), speed(0.05), speed(0.5), speed(0.95)];
 }
 
-export const RIVAL_HEAD = ['', 'lines', 'WER read back', 'DNSMOS overall', 'P.808', 'CPU, ms a second', 'beyond 0.9–1.2×', 'fastest'] as const;
+export const RIVAL_HEAD = [
+  '',
+  'lines',
+  'WER read back',
+  'DNSMOS overall',
+  'P.808',
+  'CPU, ms a second',
+  'beyond 0.9–1.2×',
+  'fastest',
+] as const;
 export function rivalRow(rival: RivalFigures): string[] {
   const figure = (value: number | null, digits: number) => value?.toFixed(digits) ?? '–';
   return [
