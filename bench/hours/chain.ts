@@ -114,15 +114,16 @@ export class Chain {
     return { frames: timeline.frames(now), units: this.#line.take(timeline.playhead(now)) };
   }
 
-  /** Items that some stage could work on without the clock going on. */
-  get busy(): number {
-    const { load, stages } = this.#dubbing;
-    if (load.pending === 0) return 0;
-    const { to } = this.#options;
-    // The translator takes its time by the clock, and a stage that is down waits for its next attempt by the clock.
-    const waiting = new Set([`translator:${to}`]);
-    for (const { name, state } of stages) if (state === 'down') waiting.add(name);
-    return load.pending - [...waiting].reduce((sum, name) => sum + load.gauge(name).pending, 0);
+  /** Items that some stage could work on without the clock going on, but for the stages named in `waiting`. */
+  busy(waiting: readonly string[] = []): number {
+    const { load } = this.#dubbing;
+    // The translator takes its time by the clock.
+    const translator = `translator:${this.#options.to}`;
+    return [translator, ...waiting].reduce((left, name) => left - load.gauge(name).pending, load.pending);
+  }
+  /** Stages that wait for their next attempt, by the clock. Costs much more than {@link busy}. */
+  get down(): string[] {
+    return this.#dubbing.stages.filter(({ state }) => state === 'down').map(({ name }) => name);
   }
 
   get faults(): ReadonlyMap<string, number> {

@@ -96,6 +96,8 @@ export interface OutageFigures {
 const TICK = ms(10);
 /** A tick that is not over after so many rounds of the event loop is left as it is, and counted. */
 const ROUNDS = 4_000;
+/** Stages that are busy for longer than this may be down. */
+const DOUBTFUL = 16;
 /** Events loop delay is looked at so finely, ms. */
 const RESOLUTION = 5;
 /** Start errors remembered: more than a day's. */
@@ -179,13 +181,7 @@ export async function simulate(options: SimulationOptions, parent: Scope, tell: 
     }
     if (until > clock.now()) await clock.advance(between(clock.now(), until));
     await turn();
-    for (let rounds = 0; chain.busy > 0; rounds += 1) {
-      if (rounds === ROUNDS) {
-        unsettled += 1;
-        break;
-      }
-      await turn();
-    }
+    unsettled += (await settled(chain)) ? 0 : 1;
     witness.take(chain.tick(), clock.now());
 
     const now = tick * TICK;
@@ -249,6 +245,17 @@ export async function simulate(options: SimulationOptions, parent: Scope, tell: 
     unsettled,
     inspected: inspectors.flatMap((each) => each.verdicts()),
   };
+}
+
+/** Lets the graph do all it can do at this instant. @returns whether it did */
+async function settled(chain: Chain): Promise<boolean> {
+  let waiting: readonly string[] = [];
+  for (let rounds = 0; chain.busy(waiting) > 0; rounds += 1) {
+    if (rounds === ROUNDS) return false;
+    if (rounds === DOUBTFUL) waiting = chain.down;
+    else await turn();
+  }
+  return true;
 }
 
 /** Until the last line said before the voice stopped has been heard to its end, and the soonest that one said after it can be, seconds. */
