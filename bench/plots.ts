@@ -3,7 +3,8 @@ const HEIGHT = 260;
 const MARGIN = { left: 60, right: 20, top: 14, bottom: 36 };
 const COLOURS = ['#2563eb', '#d97706', '#059669', '#9333ea', '#dc2626', '#475569'];
 
-const escape = (text: string) =>
+/** Text that stays text within markup. */
+export const escape = (text: string) =>
   text.replaceAll('&', '&amp;').replaceAll('<', '&lt;').replaceAll('>', '&gt;').replaceAll('"', '&quot;');
 const n = (value: number) => Number(value.toFixed(2)).toString();
 /** Two digits that say something, however small the value. */

@@ -115,17 +115,21 @@ export function adversary(seed: number, language: Language): Ordeal[] {
 /** Sayings one after the other, each in the next manner, up to `length` seconds. */
 export function talk(manners: readonly Manner[], length: number, random: Random, language: Language): Saying[] {
   const sayings: Saying[] = [];
+  const ends = new Map<string, number>();
   let time = LEAD;
   let speaker = 0;
   for (let n = 0; ; n += 1) {
     const manner = manners[n % manners.length];
     if (!manner) throw new RangeError('Cannot write a talk: there is no manner to say things in');
     if (manner.speakers > 1) speaker = (speaker + wholeWithin(random, 1, manner.speakers - 1)) % manner.speakers;
-    const saying = sayingAt(time, `s${speaker + 1}`, manner, random, language);
+    const name = `s${speaker + 1}`;
+    // Nobody talks over himself.
+    const saying = sayingAt(Math.max(time, ends.get(name) ?? 0), name, manner, random, language);
     if (saying.end / 1e6 > length) return sayings;
     sayings.push(saying);
+    ends.set(name, saying.end / 1e6);
     const gap = within(random, ...manner.gap);
-    // Nobody talks over himself, and nobody begins before the one before him began.
+    // Nobody begins before the one before him began.
     time = Math.max(saying.start / 1e6 + 0.3, saying.end / 1e6 + (manner.speakers > 1 ? gap : Math.max(0, gap)));
   }
 }

@@ -1,4 +1,4 @@
-import { bars, histogram, page, scatter, table } from '../plots.ts';
+import { bars, escape, histogram, page, scatter, table } from '../plots.ts';
 import { VERDICT_HEAD, verdictRows } from '../verdicts.ts';
 import type { FitResult } from './fit.ts';
 import { together } from './measures.ts';
@@ -15,7 +15,7 @@ export function fitPage(result: FitResult): string {
   }));
   const numbered = (values: readonly number[]) => values.map((value, n): [number, number] => [n + 1, value]);
   return page('How dubs fit', [
-    `<p>${result.machine}. ${result.when.slice(0, 16).replace('T', ' ')} UTC. Seed ${result.seed}.</p>`,
+    `<p>${escape(result.machine)}. ${result.when.slice(0, 16).replace('T', ' ')} UTC. Seed ${result.seed}.</p>`,
     table(VERDICT_HEAD, verdictRows(result.verdicts)),
     histogram(
       'Playing speed of every phrase (dashed: what a listener does not mind)',

@@ -17,15 +17,15 @@ export const FIT_HEAD = [
   'pair',
   'lines',
   'dubbed',
-  'in 0.9–1.2',
+  'in 0.9–1.2, of dubbed / of all',
+  'words cut',
+  'left to caption',
   'start |error| p50 / p95 / max, ms',
   'end |error|',
   'overrun p95',
   'caption − voice',
   'pauses kept',
   'same instant',
-  'words cut',
-  'left to caption',
 ] as const;
 
 export function fitRow({
@@ -42,16 +42,16 @@ export function fitRow({
     String(figures.lines),
     String(figures.dubbed),
     `${percent(figures.naturalOfDubbed)} / ${percent(figures.naturalOfAll)}`,
+    String(figures.trimmedWords),
+    Object.entries(figures.left)
+      .map(([why, n]) => `${why} ${n}`)
+      .join(', '),
     three(sizes(figures.starts)),
     three(sizes(figures.ends)),
     ms(percentile(figures.overruns, 0.95)),
     three(figures.captions),
     share(pauses.mapped),
     share(pauses.sameInstant),
-    String(figures.trimmedWords),
-    Object.entries(figures.left)
-      .map(([why, n]) => `${why} ${n}`)
-      .join(', '),
   ];
 }
 

@@ -1,4 +1,4 @@
-import { bars, lines, page, scatter, table } from '../plots.ts';
+import { bars, escape, lines, page, scatter, table } from '../plots.ts';
 import { VERDICT_HEAD, type Verdict, verdictRows } from '../verdicts.ts';
 import type { RealResult } from './real.ts';
 import type { Minute, Simulation } from './simulated.ts';
@@ -10,7 +10,7 @@ interface Facts {
 }
 
 const facts = ({ machine, when }: Facts, more: string) =>
-  `<p>${machine}. ${when.slice(0, 16).replace('T', ' ')} UTC. ${more}</p>`;
+  `<p>${escape(machine)}. ${when.slice(0, 16).replace('T', ' ')} UTC. ${escape(more)}</p>`;
 type Points = readonly (readonly [number, number])[];
 
 /** A simulation as one self-contained page. */

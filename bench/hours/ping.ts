@@ -10,7 +10,7 @@ const ROOM = 9_600;
 const STEP = 48;
 /** So much of what sounds must be tone, and so loud it must be. */
 const PURE = 0.8;
-const LOUD = 0.02;
+const LOUD = 0.005;
 /** Steps in a row that are a ping and no syllable. */
 const ENOUGH = 20;
 /** One is not heard twice within this, µs. */

@@ -25,6 +25,7 @@ export class EndlessTalk implements Script {
   readonly #language: Language;
   readonly #keep: Span;
   #sayings: Saying[] = [];
+  readonly #ends = new Map<string, number>();
   #time = 1;
   #speaker = 0;
   #manner = EVERYDAY;
@@ -60,7 +61,11 @@ export class EndlessTalk implements Script {
     this.#left -= 1;
     const manner = this.#manner;
     if (manner.speakers > 2) this.#speaker = (this.#speaker + 1) % SPEAKERS;
-    const saying = sayingAt(this.#time, `s${this.#speaker + 1}`, manner, random, this.#language);
+    const name = `s${this.#speaker + 1}`;
+    // Nobody talks over himself.
+    const from = Math.max(this.#time, this.#ends.get(name) ?? 0);
+    const saying = sayingAt(from, name, manner, random, this.#language);
+    this.#ends.set(name, saying.end / 1e6);
     const gap = within(random, ...manner.gap);
     // The next one may begin before this one is over, if it is somebody else's.
     const alone = manner.speakers <= 2 || this.#left === 0;
