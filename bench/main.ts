@@ -55,7 +55,7 @@ Examples:
   npm run bench -- quality --only recognizer --only synthesizer
   npm run bench -- fit --only clips --pairs en:es
   npm run bench -- fit --only adversary/bursts --only rivals
-  npm run bench -- hours --hours 0.5 --drift -200
+  npm run bench -- hours --hours 0.5 --drift=-200
   npm run bench -- hours --real 30`;
 
 /** Asked for in a way that cannot be done. */

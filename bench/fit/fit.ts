@@ -71,6 +71,9 @@ const DELAY = seconds(5);
 /** Which clip is played in real time: of those that are there, the first. */
 const LIVE = ['englishvideo', 'jfk', 'eng'];
 
+/** Lines compared side by side: some eight seconds of processor time each. */
+const COMPARED = 32;
+
 /** Asked for in a way that cannot be done. */
 export class UnknownSet extends Error {}
 
@@ -98,7 +101,12 @@ export async function fit(options: FitOptions, scope: Scope, tell: Tell = teller
   if (wants('rivals') && contested.length > 0) {
     const lack = lacksForRivals(options.models);
     if (lack) leftOut.push(`side by side: ${lack}`);
-    else compared = await rivals(contested, options.models, scope.child('rivals'), tell);
+    else {
+      const some = evenly(contested, COMPARED);
+      if (some.length < contested.length)
+        leftOut.push(`side by side: ${contested.length - some.length} of ${contested.length} lines`);
+      compared = await rivals(some, options.models, scope.child('rivals'), tell);
+    }
     tell(1, '');
   }
   const result: FitResult = {
@@ -154,7 +162,7 @@ export async function fit(options: FitOptions, scope: Scope, tell: Tell = teller
     // The same words in another voice: what can be read back without a translator's mistakes.
     if (wants('rivals')) {
       const same = { from: 'en' as Language, to: 'en' as Language };
-      for (const clip of clips) {
+      for (const clip of clips.filter(({ name }) => wants('rivals', name))) {
         jobs.push({
           name: `${clip.name} en → en, for side by side`,
           run: (within) => realChain(undefined, clip, same, within),
@@ -267,6 +275,14 @@ export async function fit(options: FitOptions, scope: Scope, tell: Tell = teller
     }
   }
 }
+
+/** So many of them, from first to last. */
+const evenly = <T>(items: readonly T[], most: number): T[] =>
+  items.filter(
+    (_, n) =>
+      Math.floor(((n + 1) * most) / Math.max(most, items.length)) >
+      Math.floor((n * most) / Math.max(most, items.length)),
+  );
 
 interface Pair {
   readonly from: Language;

@@ -107,7 +107,7 @@ describe.skipIf(!existsSync(main))('npm run bench (needs the built program)', ()
     [['fit', '--pairs', 'en-es'], /--pairs must be as in en:es/],
     [['hours', '--hours', '0'], /--hours must be above 0/],
     [['hours', '--drift', 'much'], /--drift must be a number/],
-    [['hours', '--outage', '-1'], /--outage must be a number, 0 or more/],
+    [['hours', '--outage=-1'], /--outage must be a number, 0 or more/],
     [['hours', '--real', 'x'], /--real must be a number/],
   ] as const)('%j is refused in one sentence', async ([args, sentence]) => {
     const { code, out, err } = await bench(...args);
