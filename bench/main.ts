@@ -44,6 +44,7 @@ hours:
   --delay N        seconds the programme is shown late (default: 5)
   --seed N         which talk is made up (default: 1)
   --real N         in real time through WebRTC and two browsers, for so many minutes, in place of the simulation
+  --plain          with --real: no browsers; the session plays the file, and the SFU's output is measured
   --file FILE      with --real: programme to publish (default: the demo's sample), again and again
 all:
   --out DIR        where results go as JSON and as a page with plots (default: out/bench)
@@ -179,7 +180,10 @@ async function run(scope: Scope): Promise<number> {
               },
               scope,
             )
-          : await realHours({ minutes: positive('real', values.real), file, to, delay, out }, scope);
+          : await realHours(
+              { minutes: positive('real', values.real), file, to, delay, out, browser: !values.plain },
+              scope,
+            );
       return anyFailed(verdicts) ? 1 : 0;
     }
     default:

@@ -84,16 +84,19 @@ export function realPage(result: RealResult & Facts): string {
     });
   const processes = [...new Set(samples.flatMap(({ rssMiB }) => Object.keys(rssMiB)))];
   return page('Dubbing in real time, through WebRTC', [
-    facts(result, `${(result.seconds / 60).toFixed(0)} min of ${result.programme}, delay ${result.delay} s.`),
+    facts(
+      result,
+      `${(result.seconds / 60).toFixed(0)} min of ${result.programme} (${result.path === 'chromium' ? 'from Chromium to Chromium' : 'played by the session, taken from the SFU'}), delay ${result.delay} s.`,
+    ),
     table(VERDICT_HEAD, verdictRows(result.verdicts)),
     lines('Shown late, as the session measures it', 'minutes', 's', [{ name: 'lag', points: over(({ lag }) => lag) }]),
     scatter(
-      'Glass to glass less its value at minute 1',
+      'Lag from end to end less its value at minute 1',
       'minutes',
       'ms',
       [
         {
-          name: 'publisher to viewer',
+          name: 'from end to end',
           points: over(({ glass }) => (glass === null ? null : 1_000 * (glass - (result.glassFirst ?? glass)))),
         },
       ],

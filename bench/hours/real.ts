@@ -5,11 +5,15 @@ import { basename, dirname, extname, join, resolve } from 'node:path';
 import { monitorEventLoopDelay } from 'node:perf_hooks';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { promisify } from 'node:util';
+import type { Page } from 'playwright-core';
 import { SessionSpec } from '../../gateway/config.ts';
 import { sampleProgramme } from '../../gateway/sample.ts';
+import type { HostedSession } from '../../gateway/hosted-session.ts';
+import { Recorder } from '../../gateway/recorder.ts';
 import { becomesLive } from '../../gateway/screening.ts';
 import { serve } from '../../gateway/serve.ts';
 import { loadConfig } from '../../gateway/settings.ts';
+import { MonotonicClock } from '../../media/clock.ts';
 import type { Scope } from '../../media/scope.ts';
 import { Browsers } from '../browser.ts';
 import { percentile } from '../fit/measures.ts';
@@ -26,6 +30,8 @@ export interface RealOptions {
   readonly to: string;
   readonly delay: number;
   readonly out: string;
+  /** `false`: no Chromium; the session plays the file and the SFU's output is what is heard and seen. */
+  readonly browser: boolean;
 }
 
 /** What ten seconds of a programme in real time came to. */
@@ -34,7 +40,10 @@ export interface RealSample {
   readonly t: number;
   /** Shown late, as the session measures it, seconds. */
   readonly lag: number | null;
-  /** Position published less position heard, at one instant, seconds: the lag from glass to glass and an unknown constant. */
+  /**
+   * The lag from end to end and an unknown constant, seconds: position published less position heard at one instant, in
+   * pages; when it came less its position, at the SFU's output.
+   */
   readonly glass: number | null;
   /** Heard less seen at the viewer, ms. */
   readonly avMs: number | null;
@@ -49,6 +58,7 @@ export interface RealSample {
 
 export interface RealResult {
   readonly programme: string;
+  readonly path: 'chromium' | 'plain';
   readonly delay: number;
   readonly seconds: number;
   readonly samples: readonly RealSample[];
@@ -64,30 +74,30 @@ const RESOLUTION = 5;
 
 /**
  * A programme in real time: a browser publishes a file, a browser watches its dub, and both ends are looked at every ten
- * seconds. Writes `hours-real.json` and `hours-real.html`.
+ * seconds; without browsers the session plays the file, and the SFU's output stands for the viewer. Writes `hours-real.json` and `hours-real.html`.
  */
 export async function realHours(options: RealOptions, scope: Scope, tell: Tell = teller()): Promise<Verdict[]> {
   const { minutes, to, delay, out } = options;
   const original = options.file === undefined ? (await sampleProgramme(scope.signal)).path : resolve(options.file);
-  const file = await looped(original, minutes * 60 + delay + 60, scope);
+  const file = options.browser ? await looped(original, minutes * 60 + delay + 60, scope) : original;
   const gateway = await serve(
     loadConfig(undefined, {}, { http: { port: 0 }, files: { roots: [dirname(file)] }, log: { level: 'warn' } }),
   );
   scope.defer(() => gateway.close());
-  const session = await gateway.sessions.create(
-    SessionSpec.parse({ name: 'Hours', source: { kind: 'webrtc' }, to: [to], delay }),
-  );
-  const browsers = await Browsers.open(gateway.url, scope);
-  const publisher = await browsers.publish(session.id, file);
+  const source = options.browser ? { kind: 'webrtc' as const } : { kind: 'file' as const, path: file, loop: true };
+  const session = await gateway.sessions.create(SessionSpec.parse({ name: 'Hours', source, to: [to], delay }));
+  const browsers = options.browser ? await Browsers.open(gateway.url, scope) : undefined;
+  const publisher = await browsers?.publish(session.id, file);
   if (!(await becomesLive(session, delay + 45, scope.signal))) {
     throw new Error(`The session is ${session.state}${session.view.reason ? `: ${session.view.reason}` : ''}`);
   }
-  const viewer = await browsers.watch(session.id, to);
+  const viewer = await browsers?.watch(session.id, to);
+  const ends: Ends = publisher && viewer ? pages(publisher, viewer) : await output(session, to, scope);
   const watch = new ProcessWatch(() => ({
     gateway: process.pid,
     session: session.pid,
     ...Object.fromEntries(gateway.sfu.pids.map((pid, i) => [`mediasoup ${i + 1}`, pid])),
-    chromium: childCalled('chromium'),
+    ...(browsers && { chromium: childCalled('chromium') }),
   }));
   const loop = monitorEventLoopDelay({ resolution: RESOLUTION });
   loop.enable();
@@ -102,17 +112,14 @@ export async function realHours(options: RealOptions, scope: Scope, tell: Tell =
       });
       watch.read();
     }
-    const spoken = await position(publisher, 'fileMedia');
-    const heard = await position(viewer, 'currentMedia');
-    const avMs = await viewer.evaluate<number | null>('window.livedub?.avOffsetMs ?? null').catch(() => null);
+    const { glass, avMs } = await ends.read();
     const usage = watch.usage();
     watch.restart();
     const { stats } = session;
     samples.push({
       t: (performance.now() - began) / 1_000,
       lag: stats?.delay.measured ?? null,
-      // The two pages are asked one after the other: each says when it answered.
-      glass: spoken && heard ? (spoken.media - heard.media) / 1e6 + (heard.at - spoken.at) / 1_000 : null,
+      glass,
       avMs,
       rssMiB: Object.fromEntries(usage.map(({ name, rssMiB }) => [name, rssMiB])),
       cpu: Object.fromEntries(usage.map(({ name, cpu }) => [name, cpu])),
@@ -131,6 +138,7 @@ export async function realHours(options: RealOptions, scope: Scope, tell: Tell =
   tell(1, '');
   const result: RealResult = {
     programme: basename(original),
+    path: browsers ? 'chromium' : 'plain',
     delay,
     seconds: (performance.now() - began) / 1_000,
     samples,
@@ -145,6 +153,56 @@ export async function realHours(options: RealOptions, scope: Scope, tell: Tell =
   await writeFile(join(out, 'hours-real.html'), realPage(whole));
   console.log(`${verdictText(verdicts)}\n\nresults  ${out}/hours-real.json, ${out}/hours-real.html`);
   return verdicts;
+}
+
+/** What is asked every ten seconds of whoever hears and sees the programme. */
+interface Ends {
+  read(): Promise<Pick<RealSample, 'glass' | 'avMs'>>;
+}
+
+function pages(publisher: Page, viewer: Page): Ends {
+  return {
+    async read() {
+      const spoken = await position(publisher, 'fileMedia');
+      const heard = await position(viewer, 'currentMedia');
+      const avMs = await viewer.evaluate<number | null>('window.livedub?.avOffsetMs ?? null').catch(() => null);
+      // The two pages are asked one after the other: each says when it answered.
+      const glass = spoken && heard ? (spoken.media - heard.media) / 1e6 + (heard.at - spoken.at) / 1_000 : null;
+      return { glass, avMs };
+    },
+  };
+}
+
+/** The SFU's output: how long after its position each packet came, since it was asked last. */
+async function output(session: HostedSession, to: string, scope: Scope): Promise<Ends> {
+  const folder = await mkdtemp(join(tmpdir(), 'livedub-hours-'));
+  scope.defer(() => rm(folder, { recursive: true, force: true }));
+  const transits = new Map<string, number[]>();
+  await Recorder.open(
+    {
+      session,
+      tracks: session.tracks,
+      path: join(folder, 'heard.mkv'),
+      clock: new MonotonicClock(),
+      onReceived: ({ track, media, arrived }) => {
+        const own = transits.get(track);
+        if (own) own.push(arrived - media);
+        else transits.set(track, [arrived - media]);
+      },
+    },
+    scope,
+  );
+  return {
+    read: async () => {
+      const median = (track: string) => percentile(transits.get(track) ?? [], 0.5);
+      const [heard, seen] = [median(`dub:${to}`), median('video')];
+      transits.clear();
+      return {
+        glass: heard === null ? null : heard / 1e6,
+        avMs: heard === null || seen === null ? null : (seen - heard) / 1_000,
+      };
+    },
+  };
 }
 
 /** A copy of a file that goes on for so many seconds, its streams as they are. */
@@ -172,7 +230,7 @@ async function looped(file: string, length: number, scope: Scope): Promise<strin
 }
 
 /** What a page plays and when it said so. */
-const position = (page: { evaluate<T>(text: string): Promise<T> }, field: 'fileMedia' | 'currentMedia') =>
+const position = (page: Page, field: 'fileMedia' | 'currentMedia') =>
   page
     .evaluate<{ at: number; media: number } | null>(
       `(() => { const media = window.livedub?.${field}; return typeof media === 'number' ? { at: performance.timeOrigin + performance.now(), media } : null; })()`,
@@ -210,7 +268,7 @@ export function realVerdicts(result: RealResult): Verdict[] {
       seconds,
       (value) => Math.abs(value) <= 0.1,
     ),
-    judge('the same from glass to glass', 'within ± 0.1 s', glass?.change, seconds, (value) => Math.abs(value) <= 0.1),
+    judge('the same from end to end', 'within ± 0.1 s', glass?.change, seconds, (value) => Math.abs(value) <= 0.1),
     judge(
       'A/V offset at the viewer, median',
       'within ± 20 ms',

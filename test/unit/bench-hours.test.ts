@@ -334,6 +334,7 @@ const sample = (t: number, more: Partial<RealSample> = {}): RealSample => ({
 });
 const real = (read: (t: number) => Partial<RealSample> = () => ({}), length = 1_800): RealResult => ({
   programme: 'talk.mp4',
+  path: 'chromium',
   delay: 5,
   seconds: length,
   samples: Array.from({ length: length / 10 }, (_, n) => sample((n + 1) * 10, read((n + 1) * 10))),
@@ -350,7 +351,7 @@ describe('verdicts on a run in real time', () => {
   });
   test('fail with lag, picture or memory that moves', () => {
     expect(failed(real((t) => ({ lag: 5 + t / 10_000 })))).toEqual([expect.stringMatching(/by the session/)]);
-    expect(failed(real((t) => ({ glass: 7 + t / 10_000 })))).toEqual([expect.stringMatching(/glass to glass/)]);
+    expect(failed(real((t) => ({ glass: 7 + t / 10_000 })))).toEqual([expect.stringMatching(/end to end/)]);
     expect(failed(real((t) => ({ avMs: t / 80 })))).toEqual([expect.stringMatching(/A\/V offset at the end/)]);
     expect(failed(real((t) => ({ rssMiB: { gateway: 100, session: 200 + t / 60 } })))).toEqual([
       expect.stringMatching(/session/),
