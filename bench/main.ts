@@ -2,13 +2,19 @@ import { join, resolve } from 'node:path';
 import { parseArgs } from 'node:util';
 import { root } from '../gateway/root.ts';
 import { Scope } from '../media/scope.ts';
+import { UnknownSet, fit } from './fit/fit.ts';
+import { hours } from './hours/hours.ts';
+import { realHours } from './hours/real.ts';
 import { LATENCY_DEFAULTS, latency, latencyText } from './latency.ts';
 import { UnknownMeasurement, quality } from './quality/quality.ts';
 import { sessions } from './sessions.ts';
+import { anyFailed } from './verdicts.ts';
 
 const HELP = `npm run bench -- latency [options]     from mouth to ear, through real browsers and the real SFU
 npm run bench -- sessions [options]    how many dubbed audio programmes this machine carries at once
 npm run bench -- quality [options]     what each engine makes of real recordings, beside a reference where there is one
+npm run bench -- fit [options]         how dubs fit their speakers' time, on real speech and on timing made to be hard
+npm run bench -- hours [options]       whether delay, picture and memory stay where they are, for hours
 
 latency:
   --file FILE      programme to publish (default: the demo's sample)
@@ -26,6 +32,20 @@ quality:
   --profile NAME   measure the engines of this profile alone, as in embedded
   --models DIR     real weights, laid out as MODELS.md has them (default: $LIVEDUB_MODELS, else ../shared/models)
   --media DIR      real recordings, laid out as MEDIA.md has them (default: $LIVEDUB_MEDIA, else ../shared/media)
+fit:
+  --only NAME      clips, live, adversary or rivals, or one set as in adversary/bursts; may be given several times
+  --pairs LIST     languages, comma-separated (default: every pair that is installed, as in en:es,es:en)
+  --seed N         which timing the adversary makes up (default: 1)
+  --models DIR, --media DIR   as for quality
+hours:
+  --hours N        simulated hours (default: 8)
+  --drift PPM      how much faster the publisher's clock is (default: 500)
+  --outage N       seconds without a voice in the middle; 0 for none (default: 60)
+  --delay N        seconds the programme is shown late (default: 5)
+  --seed N         which talk is made up (default: 1)
+  --real N         in real time through WebRTC and two browsers, for so many minutes, in place of the simulation
+  --plain          with --real: no browsers; the session plays the file, and the SFU's output is measured
+  --file FILE      with --real: programme to publish (default: the demo's sample), again and again
 all:
   --out DIR        where results go as JSON and as a page with plots (default: out/bench)
 
@@ -33,7 +53,11 @@ Examples:
   npm run bench -- latency --seconds 120
   npm run bench -- latency --file talk.mp4 --plain
   npm run bench -- sessions --counts 2,4,6,8
-  npm run bench -- quality --only recognizer --only synthesizer`;
+  npm run bench -- quality --only recognizer --only synthesizer
+  npm run bench -- fit --only clips --pairs en:es
+  npm run bench -- fit --only adversary/bursts --only rivals
+  npm run bench -- hours --hours 0.5 --drift=-200
+  npm run bench -- hours --real 30`;
 
 /** Asked for in a way that cannot be done. */
 class UsageError extends Error {}
@@ -47,6 +71,12 @@ function asked() {
         to: { type: 'string', default: LATENCY_DEFAULTS.to },
         seconds: { type: 'string' },
         delay: { type: 'string', default: String(LATENCY_DEFAULTS.delay) },
+        pairs: { type: 'string' },
+        seed: { type: 'string', default: '1' },
+        hours: { type: 'string', default: '8' },
+        drift: { type: 'string', default: '500' },
+        outage: { type: 'string', default: '60' },
+        real: { type: 'string' },
         counts: { type: 'string', default: '1,2,3,4,5,6' },
         out: { type: 'string', default: LATENCY_DEFAULTS.out },
         only: { type: 'string', multiple: true, default: [] },
@@ -67,6 +97,18 @@ function seconds(option: string, text: string | undefined, otherwise: number): n
   const value = text === undefined ? otherwise : Number(text);
   if (Number.isFinite(value) && value > 0) return value;
   throw new UsageError(`--${option} must be a number of seconds above 0, received ${text}`);
+}
+
+function number(option: string, text: string, least = Number.NEGATIVE_INFINITY): number {
+  const value = Number(text);
+  if (text.trim() !== '' && Number.isFinite(value) && value >= least) return value;
+  throw new UsageError(`--${option} must be a number${least === 0 ? ', 0 or more' : ''}, received ${text}`);
+}
+
+function positive(option: string, text: string): number {
+  const value = number(option, text);
+  if (value > 0) return value;
+  throw new UsageError(`--${option} must be above 0, received ${text}`);
 }
 
 async function run(scope: Scope): Promise<number> {
@@ -112,8 +154,40 @@ async function run(scope: Scope): Promise<number> {
       console.log(`\nresults  ${out}/quality.json, ${out}/quality.html`);
       return runs.some(({ failure }) => failure !== undefined) ? 1 : 0;
     }
+    case 'fit': {
+      const { only, pairs } = values;
+      const [models, media] = [resolve(values.models), resolve(values.media)];
+      const { verdicts } = await fit(
+        { only, pairs: pairs?.split(',') ?? [], models, media, out, seed: number('seed', values.seed) },
+        scope,
+      );
+      console.log(`\nresults  ${out}/fit.json, ${out}/fit.html`);
+      return anyFailed(verdicts) ? 1 : 0;
+    }
+    case 'hours': {
+      const delay = seconds('delay', values.delay, LATENCY_DEFAULTS.delay);
+      const verdicts =
+        values.real === undefined
+          ? await hours(
+              {
+                hours: positive('hours', values.hours),
+                drift: number('drift', values.drift),
+                outage: number('outage', values.outage, 0),
+                delay,
+                seed: number('seed', values.seed),
+                media: resolve(values.media),
+                out,
+              },
+              scope,
+            )
+          : await realHours(
+              { minutes: positive('real', values.real), file, to, delay, out, browser: !values.plain },
+              scope,
+            );
+      return anyFailed(verdicts) ? 1 : 0;
+    }
     default:
-      throw new UsageError(`There is no bench called '${what}'; there is latency, there is sessions, there is quality`);
+      throw new UsageError(`There is no bench called '${what}'; there is latency, sessions, quality, fit and hours`);
   }
 }
 
@@ -122,7 +196,7 @@ process.once('SIGINT', () => void scope.close());
 try {
   process.exitCode = await run(scope);
 } catch (failure) {
-  const usage = failure instanceof UsageError || failure instanceof UnknownMeasurement;
+  const usage = failure instanceof UsageError || failure instanceof UnknownMeasurement || failure instanceof UnknownSet;
   process.exitCode = usage ? 2 : 1;
   console.error(usage ? failure.message : failure);
 } finally {

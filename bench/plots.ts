@@ -3,7 +3,8 @@ const HEIGHT = 260;
 const MARGIN = { left: 60, right: 20, top: 14, bottom: 36 };
 const COLOURS = ['#2563eb', '#d97706', '#059669', '#9333ea', '#dc2626', '#475569'];
 
-const escape = (text: string) =>
+/** Text that stays text within markup. */
+export const escape = (text: string) =>
   text.replaceAll('&', '&amp;').replaceAll('<', '&lt;').replaceAll('>', '&gt;').replaceAll('"', '&quot;');
 const n = (value: number) => Number(value.toFixed(2)).toString();
 /** Two digits that say something, however small the value. */
@@ -53,6 +54,111 @@ export function lines(title: string, xLabel: string, unit: string, series: reado
     .map(({ name }, i) => `<span style="color:${COLOURS[i % COLOURS.length]}">● ${escape(name)}</span>`)
     .join(' ');
   return `${figure(title, [...grid, ...below, ...drawn, label].join(''))}<p class="legend">${legend}</p>`;
+}
+
+const legendOf = (names: readonly string[]) =>
+  `<p class="legend">${names.map((name, i) => `<span style="color:${COLOURS[i % COLOURS.length]}">● ${escape(name)}</span>`).join(' ')}</p>`;
+
+/** The places of the round steps from `least` to `most`, 0 among them where it lies between. */
+function steps(least: number, most: number, wanted: number): number[] {
+  const up = ticks(Math.max(most, 0), wanted);
+  const down = ticks(Math.max(-least, 0), wanted);
+  const step = Math.max(up[1] ?? 0, down[1] ?? 0) || 1;
+  const first = Math.ceil(least / step - 1e-9);
+  const last = Math.floor(most / step + 1e-9);
+  return Array.from({ length: Math.max(0, last - first + 1) }, (_, i) => Number(((first + i) * step).toPrecision(12)));
+}
+
+/** Points by themselves; values may be negative. `limits` are drawn across. */
+export function scatter(
+  title: string,
+  xLabel: string,
+  unit: string,
+  series: readonly Series[],
+  limits: readonly number[] = [],
+): string {
+  const points = series.flatMap((each) => each.points);
+  const mostX = Math.max(1e-9, ...points.map(([x]) => x));
+  const ys = [0, ...limits, ...points.map(([, y]) => y)];
+  const [least, most] = [Math.min(...ys) * 1.05, Math.max(1e-9, ...ys) * 1.05];
+  const x = (value: number) => MARGIN.left + (value / mostX) * (WIDTH - MARGIN.left - MARGIN.right);
+  const y = (value: number) =>
+    HEIGHT - MARGIN.bottom - ((value - least) / (most - least)) * (HEIGHT - MARGIN.top - MARGIN.bottom);
+  const across = (value: number, style: string) =>
+    `<line ${style} x1="${MARGIN.left}" x2="${WIDTH - MARGIN.right}" y1="${n(y(value))}" y2="${n(y(value))}"/>`;
+  const grid = steps(least, most, 4).map(
+    (value) =>
+      `${across(value, 'class="grid"')}<text x="${MARGIN.left - 6}" y="${n(y(value) + 4)}" text-anchor="end">${n(value)}</text>`,
+  );
+  const marks = limits.map((value) => across(value, 'stroke="#dc2626" stroke-dasharray="4 4"'));
+  const below = ticks(mostX, 8).map(
+    (value) => `<text x="${n(x(value))}" y="${HEIGHT - 18}" text-anchor="middle">${n(value)}</text>`,
+  );
+  const drawn = series.flatMap(({ points: own }, i) =>
+    own.map(
+      ([px, py]) =>
+        `<circle cx="${n(x(px))}" cy="${n(y(py))}" r="3" fill="${COLOURS[i % COLOURS.length]}" fill-opacity=".7"/>`,
+    ),
+  );
+  const labels = `<text x="${WIDTH / 2}" y="${HEIGHT - 3}" text-anchor="middle">${escape(xLabel)}</text><text x="4" y="12">${escape(unit)}</text>`;
+  return `${figure(title, [...grid, ...marks, ...below, ...drawn, labels].join(''))}${legendOf(series.map(({ name }) => name))}`;
+}
+
+export interface Bins {
+  readonly from: number;
+  readonly to: number;
+  readonly count: number;
+}
+/** How many values fall into each of equal bins; what lies outside counts for the outermost ones. */
+export function binned(values: readonly number[], { from, to, count }: Bins): number[] {
+  const counts = new Array<number>(count).fill(0);
+  for (const value of values) {
+    if (Number.isNaN(value)) continue;
+    const bin = Math.min(count - 1, Math.max(0, Math.floor(((value - from) / (to - from)) * count + 1e-9)));
+    counts[bin] = (counts[bin] ?? 0) + 1;
+  }
+  return counts;
+}
+
+/** How values are spread, as shares; several sets side by side in each bin. `limits` are drawn from top to bottom. */
+export function histogram(
+  title: string,
+  xLabel: string,
+  sets: readonly { readonly name: string; readonly values: readonly number[] }[],
+  bins: Bins,
+  limits: readonly number[] = [],
+): string {
+  const shares = sets.map(({ values }) => {
+    const counts = binned(values, bins);
+    const all = Math.max(1, values.length);
+    return counts.map((count) => (100 * count) / all);
+  });
+  const most = Math.max(1e-9, ...shares.flat()) * 1.05;
+  const x = (value: number) =>
+    MARGIN.left + ((value - bins.from) / (bins.to - bins.from)) * (WIDTH - MARGIN.left - MARGIN.right);
+  const y = (value: number) => HEIGHT - MARGIN.bottom - (value / most) * (HEIGHT - MARGIN.top - MARGIN.bottom);
+  const width = (bins.to - bins.from) / bins.count;
+  const bar = (x(width) - x(0)) / Math.max(1, sets.length) - 0.5;
+  const drawn = shares.flatMap((own, i) =>
+    own.map((share, bin) => {
+      const left = x(bins.from + bin * width) + i * (bar + 0.5);
+      return `<rect x="${n(left)}" y="${n(y(share))}" width="${n(Math.max(0.5, bar))}" height="${n(Math.max(0, y(0) - y(share)))}" fill="${COLOURS[i % COLOURS.length]}"/>`;
+    }),
+  );
+  const grid = ticks(most, 4).map(
+    (value) =>
+      `<line class="grid" x1="${MARGIN.left}" x2="${WIDTH - MARGIN.right}" y1="${n(y(value))}" y2="${n(y(value))}"/><text x="${MARGIN.left - 6}" y="${n(y(value) + 4)}" text-anchor="end">${n(value)}</text>`,
+  );
+  const below = steps(bins.from, bins.to, 10).map(
+    (value) => `<text x="${n(x(value))}" y="${HEIGHT - 18}" text-anchor="middle">${n(value)}</text>`,
+  );
+  const marks = limits.map(
+    (value) =>
+      `<line stroke="#dc2626" stroke-dasharray="4 4" x1="${n(x(value))}" x2="${n(x(value))}" y1="${MARGIN.top}" y2="${HEIGHT - MARGIN.bottom}"/>`,
+  );
+  const labels = `<text x="${WIDTH / 2}" y="${HEIGHT - 3}" text-anchor="middle">${escape(xLabel)}</text><text x="4" y="12">%</text>`;
+  const legend = legendOf(sets.map(({ name, values }) => `${name} (${values.length})`));
+  return `${figure(title, [...grid, ...drawn, ...below, ...marks, labels].join(''))}${legend}`;
 }
 
 /** One row a bar; further values are drawn as ticks on it. */

@@ -1,5 +1,5 @@
 import { describe, expect, test } from 'vitest';
-import { bars, lines, page, table, ticks } from '../../bench/plots.ts';
+import { bars, binned, histogram, lines, page, scatter, table, ticks } from '../../bench/plots.ts';
 
 describe('an axis', () => {
   test.for([
@@ -91,4 +91,60 @@ test('a table has its head and a row each', () => {
   expect(table(['a', 'b'], [['1', '2']])).toBe(
     '<table><thead><tr><th>a</th><th>b</th></tr></thead><tbody><tr><td>1</td><td>2</td></tr></tbody></table>',
   );
+});
+
+describe('a histogram', () => {
+  const bins = { from: 0.8, to: 1.3, count: 5 };
+  test('counts what lies outside for its outermost bins, and a value on an edge for the bin that begins there', () => {
+    expect(binned([0.1, 0.8, 0.9, 1, 1.29, 1.3, 5, Number.NaN], bins)).toEqual([2, 1, 1, 0, 3]);
+    expect(binned([], bins)).toEqual([0, 0, 0, 0, 0]);
+  });
+  test('is drawn in shares: a set of two values is as high as one of two hundred', () => {
+    const many = Array.from({ length: 200 }, (_, n) => (n < 100 ? 0.85 : 1.05));
+    const svg = histogram(
+      'Speed',
+      '×',
+      [
+        { name: 'few', values: [0.85, 1.05] },
+        { name: 'many', values: many },
+      ],
+      bins,
+      [1.2],
+    );
+    const heights = [...svg.matchAll(/<rect [^>]*height="([\d.]+)"/g)].map(([, height]) => Number(height));
+    expect(heights.filter((height) => height > 0)).toHaveLength(4);
+    expect(new Set(heights.filter((height) => height > 0)).size).toBe(1);
+    expect(svg).toContain('few (2)');
+    // A limit is where the axis says it is.
+    const limit = Number(/stroke-dasharray="4 4" x1="([\d.]+)"/.exec(svg)?.[1]);
+    const mark = Number(/<text x="([\d.]+)" y="[\d.]+" text-anchor="middle">1.2<\/text>/.exec(svg)?.[1]);
+    expect(limit).toBe(mark);
+    expect(histogram('None', '×', [], bins)).not.toMatch(/NaN|Infinity|undefined/);
+  });
+});
+
+test('points are drawn above and below 0, with limits across', () => {
+  const svg = scatter(
+    'Error',
+    'line',
+    'ms',
+    [
+      {
+        name: 'a',
+        points: [
+          [1, -50],
+          [2, 0],
+          [3, 50],
+        ],
+      },
+    ],
+    [-100, 100],
+  );
+  const heights = [...svg.matchAll(/<circle cx="[\d.]+" cy="([\d.]+)"/g)].map(([, y]) => Number(y));
+  expect(heights[1]! - heights[2]!).toBeCloseTo(heights[0]! - heights[1]!, 1);
+  expect(heights[0]).toBeGreaterThan(heights[1]!);
+  const zero = Number(/y="([\d.]+)" text-anchor="end">0<\/text>/.exec(svg)?.[1]) - 4;
+  expect(zero).toBeCloseTo(heights[1]!, 1);
+  expect(svg.match(/stroke-dasharray/g)).toHaveLength(2);
+  expect(scatter('None', 'x', 'y', [])).not.toMatch(/NaN|Infinity|undefined/);
 });
