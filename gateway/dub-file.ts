@@ -25,6 +25,7 @@ import { Timeline } from '../media/timeline.ts';
 import { createWav } from '../media/wav.ts';
 import { nameOf } from '../models/languages.ts';
 import { registry } from '../models/index.ts';
+import { syllables, usualRate } from '../models/translate/syllables.ts';
 import { LineCaptions } from '../pipeline/captions.ts';
 import type { Clip, Cue, Hypothesis, Language, UtteranceId } from '../pipeline/domain.ts';
 import { dub } from '../pipeline/dub.ts';
@@ -37,11 +38,12 @@ import type { LanguageStages } from '../pipeline/voice.ts';
 import { webvtt } from '../pipeline/webvtt.ts';
 import { abilitiesOf } from './abilities.ts';
 import { type DubOptions, type DubProgress, UsageError } from './commands.ts';
-import { mixFor } from './config.ts';
+import { type SessionSpec, mixFor } from './config.ts';
 import { enginesOf } from './engine-options.ts';
 import { mixOf, specOf } from './mix-options.ts';
 import { type Rehearsal, rehearsal } from './rehearsal.ts';
 import { spread } from './report.ts';
+import { Desk } from './session/desk.ts';
 import { Engines } from './session/engines.ts';
 import { LOOK } from './transcript.ts';
 
@@ -98,23 +100,28 @@ export async function dubFile(
   const folder = await mkdtemp(join(tmpdir(), 'livedub-dub-'));
   scope.defer(() => rm(folder, { recursive: true, force: true }));
 
+  const desk = new Desk(spec.mix);
   const timeline = new Timeline({
     delay: BEHIND,
     rate: RATE,
     anchor: { media: at(0), clock: 0 as ClockTime },
     mix: mixFor(spec.mix),
+    finish: (track) => desk.finish(track),
   });
   for (const language of languages) timeline.dub(language);
   const tracks = await Promise.all(
     ['original', ...spec.to].map(async (name) => {
       const wav = join(folder, `${name}.wav`);
-      return { name, wav, file: await createWav(wav, RATE, scope) };
+      return { name, wav, file: await createWav(wav, RATE, scope, 's16', 2) };
     }),
   );
   /** Writes what lies more than `BEHIND` before `t`. The programme's time is its own clock. */
   const write = async (t: MediaTime) => {
     const played = timeline.take(t as number as ClockTime);
-    for (const track of tracks) await track.file.write(played.dubs.get(track.name)?.left ?? played.pcm);
+    for (const track of tracks) {
+      const { left, right } = played.dubs.get(track.name) ?? { left: played.pcm, right: played.pcm };
+      await track.file.write(left, right);
+    }
   };
 
   const began = performance.now();
@@ -129,10 +136,15 @@ export async function dubFile(
     stages,
     from: spec.from as Language,
     stretcher,
+    voices: spec.voices,
     place: (clip) => timeline.dub(clip.language).place(clip),
     onFault: (name, message) => complaints.set(name, message),
   };
-  const job: Job = { file, folder, hearing, timeline, write, duration, done };
+  const push = (chunk: AudioChunk) => {
+    timeline.pushOriginal(chunk);
+    desk.hear(chunk);
+  };
+  const job: Job = { file, folder, hearing, push, write, duration, done };
   const { cues, lines, end, slowing } =
     options.video === 'stretch' ? await slower(job, scope) : await plain(job, scope);
   await write(later(slowing?.map.at(end) ?? end, BEHIND));
@@ -192,6 +204,7 @@ interface Hearing {
   readonly shared: SharedStages;
   readonly stages: ReadonlyMap<Language, LanguageStages>;
   readonly from: Language;
+  readonly voices: SessionSpec['voices'];
   readonly stretcher: Stretcher;
   readonly resample?: (pcm: Float32Array, from: SampleRate) => Float32Array;
   readonly place: (clip: Clip) => boolean;
@@ -209,16 +222,17 @@ interface Job {
   /** For what lies about meanwhile. */
   readonly folder: string;
   readonly hearing: Hearing;
-  readonly timeline: Timeline;
+  /** Takes the programme's sound. */
+  readonly push: (chunk: AudioChunk) => void;
   readonly write: (t: MediaTime) => Promise<void>;
   readonly duration: Span | null;
   readonly done: (share: number, end: MediaTime) => void;
 }
 
 /** Dubs the programme and writes it as it goes. */
-async function plain({ hearing, timeline, write, duration, done }: Job, scope: Scope): Promise<Heard & Slower> {
+async function plain({ hearing, push, write, duration, done }: Job, scope: Scope): Promise<Heard & Slower> {
   return await hear(hearing, scope, {
-    before: (chunk) => timeline.pushOriginal(chunk),
+    before: push,
     after: async (end) => {
       await write(end);
       done(duration ? Math.min(0.99, end / duration) : 0, end);
@@ -246,7 +260,7 @@ const RENDERED = 0.9;
  * It is heard as it is, once; what was spoken is kept, and fitted again into the slower programme.
  */
 async function slower(job: Job, scope: Scope): Promise<Heard & Slower> {
-  const { file, folder, hearing, timeline, write, duration, done } = job;
+  const { file, folder, hearing, push, write, duration, done } = job;
   const { signal } = scope;
   const rehearsals: Rehearsal[] = [];
   const stages = new Map(hearing.stages);
@@ -301,7 +315,7 @@ async function slower(job: Job, scope: Scope): Promise<Heard & Slower> {
     signal.throwIfAborted();
     end = endOf(chunk);
     for (const upTo of readers) await upTo(end);
-    timeline.pushOriginal(chunk);
+    push(chunk);
     await write(end);
     const share = Math.min(1, map.back(end) / Math.max(1, heard.end));
     done(HEARD + (RENDERED - HEARD) * share, heard.end);
@@ -365,7 +379,7 @@ interface Listener {
 
 /** Plays the programme to the pipeline, as fast as it takes it. */
 async function hear(hearing: Hearing, scope: Scope, listener: Listener): Promise<Heard> {
-  const { programme, shared, stages, from, stretcher, resample, place, onFault } = hearing;
+  const { programme, shared, stages, from, voices, stretcher, resample, place, onFault } = hearing;
   const { signal } = scope;
   const audio$ = new Subject<AudioChunk>();
   const dubbing = dub(audio$, shared, {
@@ -373,6 +387,9 @@ async function hear(hearing: Hearing, scope: Scope, listener: Listener): Promise
     clock: new MonotonicClock(),
     pace: 'recorded',
     stretcher,
+    syllables: { count: syllables, usual: usualRate },
+    expression: voices.expression,
+    cloning: voices.cloning === 'consented',
     place,
     ...(resample && { resample }),
   });

@@ -1,4 +1,5 @@
 import { type Sound, silence } from './layer.ts';
+import { softLimit } from './mix.ts';
 
 /** What a finisher takes and gives: stereo, or one buffer twice. */
 export interface Sides {
@@ -16,6 +17,8 @@ export interface Finisher {
    * @param at index of the first sample; a jump ahead follows a stall
    */
   process(sound: Sides, at: number): Sides;
+  /** The amplitude that it gives what goes in now; left out, 1. Voices that go out by themselves are given the same. */
+  readonly gain?: number;
 }
 
 /** A track in its finisher, and its voice that is to come out together with it. */
@@ -23,6 +26,8 @@ export class Finishing {
   readonly #finisher: Finisher;
   /** The last `lookahead` samples of the voice; `undefined` when they are zeros. */
   #waiting: Float32Array | undefined;
+  /** The gain that the voice has come to. */
+  #gain: number | undefined;
 
   constructor(finisher: Finisher) {
     this.#finisher = finisher;
@@ -30,7 +35,17 @@ export class Finishing {
 
   process(sound: Sound, at: number): Sound {
     const { left, right } = this.#finisher.process(sound, at);
-    return { left, right, voice: this.#delayed(sound.voice) };
+    return { left, right, voice: this.#delayed(this.#raised(sound.voice)) };
+  }
+
+  /** The voice as loud as in the mix: in a straight line from the gain it had to the one it has now. */
+  #raised(voice: Float32Array): Float32Array {
+    const to = this.#finisher.gain ?? 1;
+    const from = this.#gain ?? to;
+    this.#gain = to;
+    const { length } = voice;
+    if (voice === silence(length) || (from === 1 && to === 1)) return voice;
+    return voice.map((sample, i) => softLimit(sample * (from + ((to - from) * i) / length)));
   }
 
   #delayed(voice: Float32Array): Float32Array {

@@ -10,7 +10,7 @@ const HEADER = 44;
 const OPEN_ENDED = 0xffff_ffff;
 
 /** A mono WAV file's 44 bytes before `bytes` of samples (RIFF, Microsoft's Multimedia Data Standards Update 3.0). */
-function header(rate: number, format: WavFormat, bytes: number): Uint8Array {
+function header(rate: number, format: WavFormat, bytes: number, channels = 1): Uint8Array {
   const width = format === 's16' ? 2 : 4;
   const view = new DataView(new ArrayBuffer(HEADER));
   const text = (at: number, word: string) => [...word].forEach((c, i) => view.setUint8(at + i, c.charCodeAt(0)));
@@ -19,10 +19,10 @@ function header(rate: number, format: WavFormat, bytes: number): Uint8Array {
   text(8, 'WAVEfmt ');
   view.setUint32(16, 16, true);
   view.setUint16(20, format === 's16' ? 1 : 3, true);
-  view.setUint16(22, 1, true);
+  view.setUint16(22, channels, true);
   view.setUint32(24, rate, true);
-  view.setUint32(28, rate * width, true);
-  view.setUint16(32, width, true);
+  view.setUint32(28, rate * width * channels, true);
+  view.setUint16(32, width * channels, true);
   view.setUint16(34, width * 8, true);
   text(36, 'data');
   view.setUint32(40, Math.min(OPEN_ENDED, bytes), true);
@@ -88,39 +88,55 @@ export function decodeWav(file: Uint8Array): { readonly rate: number; readonly p
   throw new RangeError('Cannot read WAV: it has no samples');
 }
 
-/** A mono WAV file being written; its header is finished when it is closed. */
+/** A WAV file being written; its header is finished when it is closed. */
 export interface WavFile {
   readonly path: string;
-  /** Samples written so far. */
+  /** Samples of each channel written so far. */
   readonly length: number;
-  /** @param pcm borrowed until the promise is kept; one call at a time */
-  write(pcm: Float32Array): Promise<void>;
+  /** @param pcm borrowed until the promise is kept; one call at a time. `right` in a stereo file, `pcm` unless given. */
+  write(pcm: Float32Array, right?: Float32Array): Promise<void>;
   /** Called by the scope too; twice is once. */
   close(): Promise<void>;
 }
 
 /** Writes a WAV file as samples come. It is closed with `scope`, or before. */
-export async function createWav(path: string, rate: number, scope: Scope, format: WavFormat = 's16'): Promise<WavFile> {
+export async function createWav(
+  path: string,
+  rate: number,
+  scope: Scope,
+  format: WavFormat = 's16',
+  channels: 1 | 2 = 1,
+): Promise<WavFile> {
   const file = await open(path, 'w');
   let length = 0;
   let closing: Promise<void> | undefined;
-  const width = format === 's16' ? 2 : 4;
+  const width = (format === 's16' ? 2 : 4) * channels;
   const close = () =>
     (closing ??= (async () => {
-      await file.write(header(rate, format, length * width), 0, HEADER, 0);
+      await file.write(header(rate, format, length * width, channels), 0, HEADER, 0);
       await file.close();
     })());
   scope.defer(close);
-  await file.write(header(rate, format, OPEN_ENDED), 0, HEADER, 0);
+  await file.write(header(rate, format, OPEN_ENDED, channels), 0, HEADER, 0);
   return {
     path,
     get length() {
       return length;
     },
-    async write(pcm) {
-      await file.writev([encode(pcm, format)], HEADER + length * width);
+    async write(pcm, right = pcm) {
+      const all = channels === 1 ? pcm : interleaved(pcm, right);
+      await file.writev([encode(all, format)], HEADER + length * width);
       length += pcm.length;
     },
     close,
   };
+}
+
+function interleaved(left: Float32Array, right: Float32Array): Float32Array {
+  const both = new Float32Array(left.length * 2);
+  for (let i = 0; i < left.length; i += 1) {
+    both[2 * i] = left[i] as number;
+    both[2 * i + 1] = right[i] as number;
+  }
+  return both;
 }

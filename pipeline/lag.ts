@@ -11,7 +11,7 @@ export interface LagBounds {
 export interface Timed {
   readonly outcome: 'dubbed' | 'trimmed' | 'late' | 'expired' | 'refused';
   /** Time left before its deadline when it was placed; negative when it came too late, `null` when it never came. */
-  readonly slack: Span | null;
+  readonly slack: number | null;
 }
 
 /** Lines that are looked back on, and for how long. */

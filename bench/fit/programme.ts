@@ -99,7 +99,7 @@ export async function dubProgramme(options: ProgrammeOptions, parent: Scope): Pr
   const played: Float32Array[] = [];
   const play = (now: ClockTime) => {
     const { dubs, pcm } = timeline.take(now);
-    played.push(dubs.get(to) ?? pcm);
+    played.push(dubs.get(to)?.left ?? pcm);
   };
   const began = performance.now();
   const before = process.cpuUsage();

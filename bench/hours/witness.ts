@@ -120,7 +120,7 @@ export class Witness {
       this.#last = start;
       this.#recent.push({ start, now });
       if (this.#recent.length > REMEMBERED) this.#recent.shift();
-      const dub = dubs.get(this.#language) ?? pcm;
+      const dub = dubs.get(this.#language)?.left ?? pcm;
       for (const inspector of this.#inspectors) {
         inspector.frame('original', start, pcm);
         inspector.frame('dub', start, dub);

@@ -55,6 +55,8 @@ export interface OutputTrack {
 export interface Resume {
   /** Media time ↔ the system-wide monotonic clock (CLOCK_MONOTONIC, the same in every process). */
   readonly anchor: Anchor;
+  /** How late the programme is played behind it, µs. */
+  readonly delay: number;
   /** Per input SSRC: an unwrapped RTP time stamp and its media time (µs). */
   readonly inputs: readonly { readonly ssrc: number; readonly rtp: number; readonly media: number }[];
   /** Last video sequence number known to have been sent. */

@@ -10,15 +10,19 @@ import { wsola } from '../../media/wsola.ts';
 import { registry } from '../../models/index.ts';
 import { networkReports } from '../../models/runtime/network-report.ts';
 import { spendingReports } from '../../models/service/spending.ts';
+import { syllables, usualRate } from '../../models/translate/syllables.ts';
 import type { Clip, Cue, Language } from '../../pipeline/domain.ts';
 import { type Dubbing, dub } from '../../pipeline/dub.ts';
 import type { Fault } from '../../pipeline/fault.ts';
+import { Lag, type LagBounds } from '../../pipeline/lag.ts';
 import type { Mode } from '../../pipeline/mode.ts';
+import { toRate } from '../../pipeline/rate.ts';
 import { SEGMENTING } from '../../pipeline/segmenter.ts';
 import { CLOSING } from '../../pipeline/utterances.ts';
 import { delayOf, mixFor } from '../config.ts';
 import { FitCounts } from '../fit-counts.ts';
 import type { ModeView, StatsView } from '../protocol.ts';
+import { Desk } from './desk.ts';
 import { Engines } from './engines.ts';
 import { FileSource } from './file-source.ts';
 import type { FromSession, InputTrack, OutputTrack, Resume, SenderReport, ToSession } from './ipc.ts';
@@ -54,6 +58,8 @@ export class Session implements Sink {
   readonly #live: LiveSource | undefined;
   readonly #load = new ProcessLoad();
   readonly #fits = new FitCounts();
+  readonly #desk: Desk;
+  readonly #lag: Lag;
   readonly #audio$ = new Subject<AudioChunk>();
   readonly #languages = new Map<string, Scope>();
   /** Until the engines are there. */
@@ -86,6 +92,8 @@ export class Session implements Sink {
     this.#tell = tell;
     this.#scope = scope;
     this.#socket = socket;
+    this.#desk = new Desk(start.spec.mix);
+    this.#lag = new Lag(lagOf(start));
     this.#video = start.outputs.find((track) => track.kind === 'video');
     for (const track of start.outputs) if (track.kind === 'audio') this.#audio.set(track.id, track);
     this.#engines = new Engines(
@@ -134,6 +142,7 @@ export class Session implements Sink {
     }
     this.#dubbing?.removeLanguage(language as Language);
     this.#timeline?.endDub(language);
+    this.#desk.forget(language);
     const scope = this.#languages.get(language);
     this.#languages.delete(language);
     await scope?.close();
@@ -144,6 +153,7 @@ export class Session implements Sink {
   audio(chunk: AudioChunk): void {
     const timeline = this.#programme();
     timeline?.pushOriginal(chunk);
+    this.#desk.hear(chunk);
     // What a process that takes over has already missed cannot be dubbed any more.
     if (timeline && endOf(chunk) < timeline.position) return;
     if (!this.#waiting) return this.#audio$.next(chunk);
@@ -172,7 +182,7 @@ export class Session implements Sink {
     if (resume) this.#open(resume.anchor);
     if (spec.source.kind === 'file') {
       const { path, loop } = spec.source;
-      const delay = seconds(delayOf(spec).start);
+      const delay = this.#lag.wanted;
       const source = await FileSource.open(
         { path, loop, delay, clock: this.#clock, resume: resume?.anchor },
         this.#scope,
@@ -210,15 +220,14 @@ export class Session implements Sink {
   #open(anchor: Anchor): void {
     if (this.#timeline) return;
     const { spec, resume, sfu, session } = this.#start;
-    const { start, most } = delayOf(spec);
-    const delay = seconds(start);
-    const hold = seconds(most + toMs(AHEAD) / 1_000);
+    const hold = seconds(delayOf(spec).most + toMs(AHEAD) / 1_000);
     const timeline = (this.#timeline = new Timeline({
-      delay,
+      delay: this.#lag.wanted,
       rate: 48_000,
       anchor,
       mix: mixFor(spec.mix),
       keep: hold,
+      finish: (track) => this.#desk.finish(track),
       ...(resume && { now: this.#clock.now() }),
     }));
     const output = new Output(
@@ -279,18 +288,23 @@ export class Session implements Sink {
       from: spec.from as Language,
       clock: this.#clock,
       pace: 'live',
-      deadline: (t) => this.#timeline?.deadline(t) ?? later(this.#clock.now(), seconds(delayOf(spec).start)),
+      deadline: (t) => this.#timeline?.deadline(t) ?? later(this.#clock.now(), this.#lag.wanted),
       stretcher,
+      syllables: { count: syllables, usual: usualRate },
+      expression: spec.voices.expression,
+      cloning: spec.voices.cloning === 'consented',
       place: (clip) => this.#place(clip),
       generation: resume?.generation ?? 0,
-      ...within(seconds(delayOf(spec).start)),
+      ...within(this.#lag.wanted),
     });
     this.#scope.defer(() => dubbing.close());
     dubbing.cues$.subscribe((cue) => this.#cue(cue));
     dubbing.lines$.subscribe((line) => {
       this.#fits.add(line);
+      if (this.#timeline) this.#lag.line(line, this.#timeline.delay, this.#clock.now());
       this.#tell({ type: 'line', line });
     });
+    dubbing.accompaniment$.pipe(toRate(48_000)).subscribe((chunk) => this.#timeline?.pushBackground(chunk));
     dubbing.faults$.subscribe(({ fault }) => this.#fault(fault));
     dubbing.mode$.subscribe((mode) => {
       this.#mode = mode;
@@ -352,11 +366,22 @@ export class Session implements Sink {
     this.#tell({ type: 'mode', mode });
   }
 
+  /** Keeps the programme as late as its lines need it, however its source's clock goes. */
+  #steer(timeline: Timeline): void {
+    const comes = this.#live?.anchor;
+    if (comes) timeline.follow(comes);
+    const lookahead = this.#dubbing?.lookahead ?? ms(0);
+    const wanted = this.#lag.update(timeline.delay, lookahead, this.#clock.now());
+    if (wanted !== timeline.wanted) timeline.aim(wanted);
+  }
+
   #pulse(): void {
-    const anchor = this.#timeline?.anchor;
-    if (!anchor || !this.#output) return;
+    const timeline = this.#timeline;
+    if (!timeline || !this.#output) return;
+    this.#steer(timeline);
     const resume: Resume = {
-      anchor,
+      anchor: timeline.anchor,
+      delay: timeline.delay,
       inputs: this.#live?.positions ?? [],
       videoSequence: this.#output.videoSequence,
       generation: this.#start.resume?.generation ?? 0,
@@ -371,19 +396,20 @@ export class Session implements Sink {
     const now = this.#clock.now();
     const measured =
       timeline && this.#output?.live ? between(clockAt(timeline.anchor, timeline.position), now) : undefined;
-    const { start, least, most } = delayOf(spec);
+    const { least, most } = delayOf(spec);
+    const drift = timeline?.drift;
     const totals = dubbing?.totals ?? { dubbed: 0, trimmed: 0, late: 0, captionOnly: 0 };
     const stats: StatsView = {
       delay: {
         configured: spec.delay,
-        wanted: round(timeline ? toMs(timeline.delay) / 1_000 : start),
+        wanted: round(toMs(this.#lag.wanted) / 1_000),
         measured: measured === undefined ? null : round(toMs(measured) / 1_000),
         lookahead: round(toMs(dubbing?.lookahead ?? ms(0)) / 1_000),
         least,
         most,
-        drift: null,
+        drift: drift === undefined ? null : Math.round(drift * 10) / 10,
       },
-      loudness: null,
+      loudness: this.#desk.levels,
       fit: this.#fits.view,
       mode: this.#modeView,
       stages: (dubbing?.stages ?? []).map(({ name, engine, standIn, state, latency, dropped, faults }) => ({
@@ -422,6 +448,14 @@ export class Session implements Sink {
   #reply(datagram: Uint8Array): void {
     if (this.#relay) this.#socket.input.send(datagram, this.#relay);
   }
+}
+
+/** Within what the delay is chosen; a process that takes over goes on where its predecessor was. */
+function lagOf({ spec, resume }: Start): LagBounds {
+  const { start, least, most } = delayOf(spec);
+  const bounds = { least: seconds(least), most: seconds(most) };
+  const begin = resume ? Math.min(bounds.most, Math.max(bounds.least, resume.delay)) : seconds(start);
+  return { ...bounds, start: begin as Span };
 }
 
 /** From an utterance's last word to its dub in place: words settle about 1.1 s after they were said, the rest is quick. */

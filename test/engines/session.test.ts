@@ -123,7 +123,7 @@ describe.skipIf(lacking)(`a session of a recorded programme (needs ${lacking ?? 
   test('taken over it goes on with the frames that are due now', async () => {
     const now = new MonotonicClock().now();
     const anchor = { media: 0, clock: now - 5_000_000 } as never;
-    const resume = { anchor, inputs: [], videoSequence: 700, generation: 2 };
+    const resume = { anchor, delay: 2_000_000, inputs: [], videoSequence: 700, generation: 2 };
     const { track, outputs, of } = await open({ source: { kind: 'file', path, loop: true } }, { resume });
     await eventually(() => track('video').length > 30, 'pictures');
     const { rtpBase } = outputs.find(({ id }) => id === 'original')!;

@@ -100,7 +100,7 @@ describe('a witness', () => {
     start: at(n * 20_000),
     rate: 48_000,
     pcm,
-    dubs: new Map([['es', dub ?? pcm]]),
+    dubs: new Map([['es', { left: dub ?? pcm, right: dub ?? pcm, voice: pcm }]]),
   });
   const witness = (pings: Ping[] = []) =>
     new Witness({ language: 'es', pingOffset: 2_500, inspectors: [], onPing: (ping) => pings.push(ping) });
