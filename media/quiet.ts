@@ -17,6 +17,8 @@ const DYNAMIC = 15;
 /** A pause lies that much above the quietest at most, and that share of the way to the loudest. */
 const MARGIN = 12;
 const SHARE = 0.4;
+/** What is that much below the loudest is a pause in any room: breath, a page turned. */
+const FAR_BELOW = 35;
 /** Blocks that are remembered; more than {@link AHEAD} and whatever is rendered before it is played. */
 const CAPACITY = 1_024;
 
@@ -71,7 +73,8 @@ export class Quiet {
     const loudest = this.#loud.of(this.#next, level);
     const softest = this.#soft.of(this.#next, level);
     const range = loudest - softest;
-    const bound = range < DYNAMIC ? SILENT : Math.max(SILENT, softest + Math.min(MARGIN, SHARE * range));
+    const bound =
+      range < DYNAMIC ? SILENT : Math.max(SILENT, loudest - FAR_BELOW, softest + Math.min(MARGIN, SHARE * range));
     this.#flags[this.#next % CAPACITY] = level <= bound ? 1 : 0;
   }
 }
