@@ -19,6 +19,7 @@ import type { Clip, Cue, Language, Line, Utterance } from '../../pipeline/domain
 import { dub } from '../../pipeline/dub.ts';
 import type { SharedStages } from '../../pipeline/ear.ts';
 import type { LineRecord } from '../../pipeline/ledger.ts';
+import type { Load } from '../../pipeline/load.ts';
 import type { Stage } from '../../pipeline/stage.ts';
 import type { LanguageStages } from '../../pipeline/voice.ts';
 import type { Tell } from '../progress.ts';
@@ -27,10 +28,12 @@ import type { Dubbed } from './measures.ts';
 /** As `livedub dub` has it: how far the original is read ahead. */
 const BEHIND = seconds(60);
 /**
- * How many items may wait for the stages. Fewer than `livedub dub` allows: there they are audio that waits for the
- * recogniser, while behind a scripted one they are sentences, and sixty of those are more than what is read ahead.
+ * How many items may wait for the stages. `livedub dub` allows more: there they are audio that waits for the recogniser.
+ * Behind a scripted one, which takes no time, they are sentences, and the programme would be over before one is said.
  */
-const WAITING = 8;
+const WAITING = 0;
+/** Nothing waits for longer than this for what may wait for more of the programme itself, ms. */
+const PATIENCE = 2_000;
 const RATE = 48_000;
 /** Of a live programme, which ends: what is said last is played this much later than it came, and a little. */
 const AFTER = seconds(1);
@@ -107,7 +110,7 @@ export async function dubProgramme(options: ProgrammeOptions, parent: Scope): Pr
   let end = at(0);
   for (const chunk of options.audio) {
     signal.throwIfAborted();
-    if (live === undefined) await dubbing.load.below(WAITING, signal);
+    if (live === undefined) await room(dubbing.load, signal);
     else await clock.until(clockAt(anchor, endOf(chunk)), signal);
     timeline.pushOriginal(chunk);
     audio$.next(chunk);
@@ -138,6 +141,13 @@ export async function dubProgramme(options: ProgrammeOptions, parent: Scope): Pr
     cpu: (user + system) / 1e6,
     elapsed: (performance.now() - began) / 1_000,
   };
+}
+
+/** Until there is room for more of a recorded programme. */
+async function room(load: Load, signal: AbortSignal): Promise<void> {
+  if (load.pending <= WAITING) return;
+  await load.below(WAITING, AbortSignal.any([signal, AbortSignal.timeout(PATIENCE)])).catch(() => {});
+  signal.throwIfAborted();
 }
 
 /** As a live session has it (gateway/session/session.ts): what takes longer to say than the delay leaves is cut. */
