@@ -115,17 +115,17 @@ export class Speakers {
 
 /** Gives a clip the level of what it stands for, and its louder and quieter moments where they were. */
 function finish({ line, pcm, start, phrases }: Placed, { level, manner }: Heard): void {
-  const loudness = level === undefined ? undefined : speechLoudness(pcm, CLIPS);
-  if (level !== undefined && loudness !== undefined) {
-    const gain = 10 ** (clamp(level - loudness, MOST) / 20);
-    for (let i = 0; i < pcm.length; i += 1) pcm[i]! *= gain;
+  if (manner.contour.length > 0) {
+    const mapping = phrases.map(({ source, ...dub }) => ({
+      source: { start: between(line.start, source.start), end: between(line.start, source.end) },
+      dub: { start: between(start, dub.start), end: between(start, dub.end) },
+    }));
+    pcm.set(applyContour(pcm, CLIPS, manner.contour, mapping));
   }
-  if (manner.contour.length === 0) return;
-  const mapping = phrases.map(({ source, ...dub }) => ({
-    source: { start: between(line.start, source.start), end: between(line.start, source.end) },
-    dub: { start: between(start, dub.start), end: between(start, dub.end) },
-  }));
-  pcm.set(applyContour(pcm, CLIPS, manner.contour, mapping));
+  const loudness = level === undefined ? undefined : speechLoudness(pcm, CLIPS);
+  if (level === undefined || loudness === undefined) return;
+  const gain = 10 ** (clamp(level - loudness, MOST) / 20);
+  for (let i = 0; i < pcm.length; i += 1) pcm[i]! *= gain;
 }
 
 /** Forgets the oldest of too many. */

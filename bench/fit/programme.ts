@@ -1,4 +1,6 @@
 import { Subject } from 'rxjs';
+import { SessionSpec } from '../../gateway/config.ts';
+import { Desk } from '../../gateway/session/desk.ts';
 import { type AudioChunk, endOf } from '../../media/audio.ts';
 import { MonotonicClock, clockAt } from '../../media/clock.ts';
 import { rubberband } from '../../media/rubberband.ts';
@@ -15,6 +17,7 @@ import {
   seconds,
 } from '../../media/time.ts';
 import { Timeline } from '../../media/timeline.ts';
+import { syllables, usualRate } from '../../models/translate/syllables.ts';
 import type { Clip, Cue, Language, Line, Utterance } from '../../pipeline/domain.ts';
 import { dub } from '../../pipeline/dub.ts';
 import type { SharedStages } from '../../pipeline/ear.ts';
@@ -74,7 +77,9 @@ export async function dubProgramme(options: ProgrammeOptions, parent: Scope): Pr
   const clock = new MonotonicClock();
   const stretcher = options.stretcher ?? (await rubberband());
   const anchor = { media: at(0), clock: live === undefined ? (0 as ClockTime) : clock.now() };
-  const timeline = new Timeline({ delay: live ?? BEHIND, rate: RATE, anchor });
+  const desk = new Desk(SessionSpec.parse({}).mix);
+  const finish = (track: string | null) => desk.finish(track);
+  const timeline = new Timeline({ delay: live ?? BEHIND, rate: RATE, anchor, finish });
   const audio$ = new Subject<AudioChunk>();
   const lines: LineRecord[] = [];
   const utterances: Utterance[] = [];
@@ -87,6 +92,7 @@ export async function dubProgramme(options: ProgrammeOptions, parent: Scope): Pr
     pace: live === undefined ? 'recorded' : 'live',
     deadline: (t) => timeline.deadline(t),
     stretcher,
+    syllables: { count: syllables, usual: usualRate },
     place: (clip) => timeline.dub(clip.language).place(clip),
     ...(live !== undefined && within(live)),
   });
@@ -113,6 +119,7 @@ export async function dubProgramme(options: ProgrammeOptions, parent: Scope): Pr
     if (live === undefined) await room(dubbing.load, signal);
     else await clock.until(clockAt(anchor, endOf(chunk)), signal);
     timeline.pushOriginal(chunk);
+    desk.hear(chunk);
     audio$.next(chunk);
     end = endOf(chunk);
     play(live === undefined ? (end as number as ClockTime) : clock.now());

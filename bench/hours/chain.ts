@@ -1,4 +1,6 @@
 import { Subject } from 'rxjs';
+import { SessionSpec } from '../../gateway/config.ts';
+import { Desk } from '../../gateway/session/desk.ts';
 import { LiveSource } from '../../gateway/session/live-source.ts';
 import type { AudioChunk } from '../../media/audio.ts';
 import type { Clock } from '../../media/clock.ts';
@@ -8,9 +10,11 @@ import { type Span, later, ms, seconds } from '../../media/time.ts';
 import { type Played, Timeline } from '../../media/timeline.ts';
 import { VideoLine } from '../../media/video-line.ts';
 import type { AccessUnit } from '../../media/video.ts';
+import { syllables, usualRate } from '../../models/translate/syllables.ts';
 import type { Clip, Language } from '../../pipeline/domain.ts';
 import { type Dubbing, dub } from '../../pipeline/dub.ts';
 import type { SharedStages } from '../../pipeline/ear.ts';
+import { Lag } from '../../pipeline/lag.ts';
 import type { LineRecord } from '../../pipeline/ledger.ts';
 import type { LanguageStages } from '../../pipeline/voice.ts';
 import { within } from '../fit/programme.ts';
@@ -18,6 +22,8 @@ import { AUDIO_SSRC, VIDEO_SSRC } from './publisher.ts';
 
 /** A source may run that much ahead of the clock, as in a session. */
 const AHEAD = seconds(3);
+/** Ticks between two looks at the delay. */
+const STEERED = 20;
 
 export interface ChainOptions {
   readonly clock: Clock;
@@ -49,6 +55,9 @@ export class Chain {
   readonly #live: LiveSource;
   readonly #line: VideoLine;
   readonly #faults = new Map<string, number>();
+  readonly #desk = new Desk(SessionSpec.parse({}).mix);
+  readonly #lag: Lag;
+  #ticks = 0;
   #timeline: Timeline | undefined;
 
   static async open(options: ChainOptions, scope: Scope): Promise<Chain> {
@@ -59,13 +68,18 @@ export class Chain {
     this.#options = options;
     const { clock, delay, from, to } = options;
     const audio$ = new Subject<AudioChunk>();
-    this.#line = new VideoLine({ duration: (delay + AHEAD) as Span, capacity: Math.ceil((delay + AHEAD) / ms(10)) });
+    this.#lag = new Lag({ start: delay, least: delay, most: (2 * delay) as Span });
+    this.#line = new VideoLine({
+      duration: (2 * delay + AHEAD) as Span,
+      capacity: Math.ceil((2 * delay + AHEAD) / ms(10)),
+    });
     this.#live = new LiveSource(
       {
         clock,
         sink: {
           audio: (chunk) => {
             this.#open()?.pushOriginal(chunk);
+            this.#desk.hear(chunk);
             audio$.next(chunk);
           },
           video: (unit) => {
@@ -88,11 +102,15 @@ export class Chain {
       pace: 'live',
       deadline: (t) => this.#timeline?.deadline(t) ?? later(clock.now(), delay),
       stretcher,
+      syllables: { count: syllables, usual: usualRate },
       place: (clip) => this.#place(clip),
       ...within(delay),
     });
     scope.defer(() => this.#dubbing.close());
-    this.#dubbing.lines$.subscribe(options.onLine);
+    this.#dubbing.lines$.subscribe((line) => {
+      if (this.#timeline) this.#lag.line(line, this.#timeline.delay, clock.now());
+      options.onLine(line);
+    });
     this.#dubbing.faults$.subscribe(({ name, fault }) => {
       const key = `${name}: ${fault.message}`;
       // Bounded: what fails in ever new words is not worth listing.
@@ -111,7 +129,17 @@ export class Chain {
     const timeline = this.#timeline;
     if (!timeline) return { frames: [], units: [] };
     const now = this.#options.clock.now();
+    this.#ticks += 1;
+    if (this.#ticks % STEERED === 0) this.#steer(timeline);
     return { frames: timeline.frames(now), units: this.#line.take(timeline.playhead(now)) };
+  }
+
+  /** As a session does five times a second. */
+  #steer(timeline: Timeline): void {
+    const { anchor } = this.#live;
+    if (anchor) timeline.follow(anchor);
+    const wanted = this.#lag.update(timeline.delay, this.#dubbing.lookahead, this.#options.clock.now());
+    if (wanted !== timeline.wanted) timeline.aim(wanted);
   }
 
   /** Items that some stage could work on without the clock going on, but for the stages named in `waiting`. */
@@ -154,7 +182,13 @@ export class Chain {
     const { anchor } = this.#live;
     if (this.#timeline || !anchor) return this.#timeline;
     const { delay, to } = this.#options;
-    this.#timeline = new Timeline({ delay, rate: 48_000, anchor, keep: (delay + AHEAD) as Span });
+    this.#timeline = new Timeline({
+      delay,
+      rate: 48_000,
+      anchor,
+      keep: (2 * delay + AHEAD) as Span,
+      finish: (track) => this.#desk.finish(track),
+    });
     this.#timeline.dub(to);
     return this.#timeline;
   }

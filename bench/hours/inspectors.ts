@@ -1,3 +1,6 @@
+import { type Click, ClickDetector } from '../../media/clicks.ts';
+import { LoudnessMeter } from '../../media/loudness.ts';
+import { TruePeakMeter } from '../../media/true-peak.ts';
 import type { MediaTime } from '../../media/time.ts';
 import type { Verdict } from '../verdicts.ts';
 
@@ -13,45 +16,99 @@ export interface Inspector {
   verdicts(): readonly Verdict[];
 }
 
-/** How loud the dub is, without weighting: mean level and the highest sample. */
+const RATE = 48_000;
+/** What the output is brought to unless a session says otherwise: EBU R 128, ±1 LU as live programmes are allowed. */
+const TARGET = { loudness: -23, tolerance: 1, truePeak: -1 };
+
+/** Loudness and true peak of the dub. */
 export class Levels implements Inspector {
   readonly name = 'levels';
-  #sum = 0;
-  #count = 0;
-  #peak = 0;
-  #highest = 0;
+  readonly #meter = new LoudnessMeter(RATE);
+  readonly #peak = new TruePeakMeter();
 
   frame(track: Track, _start: MediaTime, pcm: Float32Array): void {
     if (track !== 'dub') return;
-    for (const x of pcm) {
-      this.#sum += x * x;
-      const size = Math.abs(x);
-      if (!(size <= this.#peak)) this.#peak = size;
-    }
-    this.#count += pcm.length;
+    this.#meter.push(pcm);
+    this.#peak.push(pcm);
   }
   minute(): Readonly<Record<string, number>> {
-    const figures = {
-      'level, dBFS': decibels(Math.sqrt(this.#sum / Math.max(1, this.#count))),
-      'peak, dBFS': decibels(this.#peak),
-    };
-    this.#highest = Math.max(this.#highest, this.#peak);
-    [this.#sum, this.#count, this.#peak] = [0, 0, 0];
-    return figures;
+    const { shortTerm, integrated } = this.#meter;
+    return { 'short-term, LUFS': Math.max(-70, shortTerm), 'integrated, LUFS': Math.max(-70, integrated) };
   }
   verdicts(): readonly Verdict[] {
-    const highest = Math.max(this.#highest, this.#peak);
+    const { integrated } = this.#meter;
+    const { truePeak } = this.#peak;
     return [
       {
-        what: 'samples of the dub',
-        wanted: 'none beyond full scale',
-        measured: `highest ${decibels(highest).toFixed(1)} dBFS`,
-        passed: highest <= 1,
+        what: 'integrated loudness of the dub',
+        wanted: `${TARGET.loudness} ± ${TARGET.tolerance} LUFS`,
+        measured: `${integrated.toFixed(1)} LUFS`,
+        passed: Math.abs(integrated - TARGET.loudness) <= TARGET.tolerance,
+      },
+      {
+        what: 'true peak of the dub',
+        wanted: `at most ${TARGET.truePeak} dBTP`,
+        measured: `${truePeak.toFixed(1)} dBTP`,
+        passed: truePeak <= TARGET.truePeak,
       },
     ];
   }
 }
-const decibels = (value: number) => 20 * Math.log10(Math.max(1e-6, value));
 
-/** Everything that looks at what is played. Detectors of clicks and meters of loudness belong into this list. */
-export const inspectors = (): Inspector[] => [new Levels()];
+/** The first so many samples of either track are its beginning, which is an edge of the recording. */
+const BEGINNING = 4_800;
+/** Clicks of the original within so many samples of one in the dub are the original's own. */
+const NEAR = 480;
+/** Clicks that are remembered one by one. */
+const REMEMBERED = 256;
+
+/** Samples that do not belong: clicks of the dub that the original, as it is played beside it, does not have. */
+export class Clicks implements Inspector {
+  readonly name = 'clicks';
+  readonly #detectors = { original: new ClickDetector(RATE), dub: new ClickDetector(RATE) };
+  readonly #found: { readonly original: Click[]; readonly dub: Click[] } = { original: [], dub: [] };
+  readonly #first: { original: number | undefined; dub: number | undefined } = { original: undefined, dub: undefined };
+  #own = 0;
+  #minute = 0;
+  #worst = Number.NEGATIVE_INFINITY;
+
+  frame(track: Track, start: MediaTime, pcm: Float32Array): void {
+    this.#first[track] ??= Math.round((start * RATE) / 1e6);
+    for (const click of this.#detectors[track].push(pcm)) {
+      if (click.at > BEGINNING) this.#found[track].push(click);
+      if (this.#found[track].length > REMEMBERED) this.#found[track].shift();
+    }
+    if (track === 'dub') this.#judge(start);
+  }
+  /** Clicks of the dub so long ago that the original's have been found, too. */
+  #judge(start: MediaTime): void {
+    const now = Math.round((start * RATE) / 1e6) - (this.#first.dub ?? 0);
+    for (let click = this.#found.dub[0]; click && click.at < now - RATE; click = this.#found.dub[0]) {
+      this.#found.dub.shift();
+      const { at, by } = click;
+      if (this.#found.original.some((other) => Math.abs(other.at - at) < NEAR)) continue;
+      this.#own += 1;
+      this.#minute += 1;
+      this.#worst = Math.max(this.#worst, by);
+    }
+  }
+  minute(): Readonly<Record<string, number>> {
+    const figures = { 'clicks a minute': this.#minute };
+    this.#minute = 0;
+    return figures;
+  }
+  verdicts(): readonly Verdict[] {
+    return [
+      {
+        what: 'clicks in the dub that the original has not',
+        wanted: 'none',
+        measured:
+          this.#own === 0 ? 'none' : `${this.#own}, the worst ${this.#worst.toFixed(1)} dB above its surroundings`,
+        passed: this.#own === 0,
+      },
+    ];
+  }
+}
+
+/** Everything that looks at what is played. */
+export const inspectors = (): Inspector[] => [new Levels(), new Clicks()];
