@@ -60,6 +60,7 @@ const CAPACITY = 1_024;
 export class Layer {
   readonly rate: SampleRate;
   readonly #mix: Mix;
+  readonly #limit: boolean;
   readonly #under: number;
   readonly #fade: number;
   readonly #attack: number;
@@ -75,9 +76,11 @@ export class Layer {
   #down: Float32Array = new Float32Array(0);
   #dipped: Float32Array = new Float32Array(0);
 
-  constructor(options: { rate: SampleRate; mix: Mix; from: number }) {
-    const { mix, rate } = options;
+  /** @param options `limit: false` leaves peaks to whoever finishes the track: a limiter that looks ahead bends nothing */
+  constructor(options: { rate: SampleRate; mix: Mix; from: number; limit?: boolean }) {
+    const { mix, rate, limit = true } = options;
     this.rate = rate;
+    this.#limit = limit;
     this.#mix = mix;
     this.#under = mix.mode === 'replace' ? 0 : gainOf(mix.under);
     this.#fade = sampleIndex(mix.fade, rate);
@@ -190,10 +193,10 @@ export class Layer {
         lay(clip, from, voice, dip, sides ? { left, right } : undefined);
       }
       if (!sides) for (let i = 0; i < count; i += 1) left[i] = (left[i] ?? 0) + (voice[i] ?? 0);
-      for (let i = 0; i < count; i += 1) voice[i] = softLimit(voice[i] ?? 0);
+      if (this.#limit) for (let i = 0; i < count; i += 1) voice[i] = softLimit(voice[i] ?? 0);
     }
-    limit(left, down);
-    if (sides) limit(right, down);
+    if (this.#limit) limit(left, down);
+    if (this.#limit && sides) limit(right, down);
     this.skip(count);
     return { left, right, voice };
   }

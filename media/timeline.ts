@@ -251,7 +251,8 @@ export class Timeline {
   dub(name: string): Layer {
     let dub = this.#dubs.get(name);
     if (!dub) {
-      const layer = new Layer({ rate: this.rate, mix: this.mix, from: this.#ground.position });
+      const limit = this.#finish === undefined;
+      const layer = new Layer({ rate: this.rate, mix: this.mix, from: this.#ground.position, limit });
       dub = { layer, finishing: this.#finishingOf(name), ending: false };
       this.#dubs.set(name, dub);
     }

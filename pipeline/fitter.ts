@@ -1,5 +1,6 @@
 import { Observable, type OperatorFunction } from 'rxjs';
 import type { Clock } from '../media/clock.ts';
+import { rise } from '../media/mix.ts';
 import { Resampler } from '../media/resample.ts';
 import type { Stretcher } from '../media/stretch.ts';
 import {
@@ -149,12 +150,13 @@ async function rendered(parts: readonly PlannedPart[], { pcm, rate, start, ...ho
   const pieces: { readonly at: number; readonly pcm: Float32Array }[] = [];
   for (const { from, to, at, speed } of parts) {
     const [first, last] = [sampleIndex(from, rate), Math.min(pcm.length, sampleIndex(to, rate))];
-    // A voice that is taken whole has edges of its own.
-    const kept = parts.length > 1 ? pcm.slice(first, last) : pcm.subarray(first, last);
-    if (first > 0) fadeIn(kept, sampleIndex(PART_FADE, rate));
-    if (parts.length > 1 && last < pcm.length) fadeOut(kept, sampleIndex(PART_FADE, rate));
+    const kept = pcm.subarray(first, last);
     const stretched = speed === 1 ? kept : await how.stretcher.stretch(kept, rate, speed, how.signal);
-    pieces.push({ at: sampleIndex(between(start, at), RATE), pcm: how.resample(stretched, rate) });
+    const piece = how.resample(stretched, rate);
+    // Where the voice is parted it has no edge of its own. Last of all: what stretches smears edges.
+    if (first > 0) fadeIn(piece, sampleIndex(PART_FADE, RATE));
+    if (parts.length > 1 && last < pcm.length) fadeOut(piece, sampleIndex(PART_FADE, RATE));
+    pieces.push({ at: sampleIndex(between(start, at), RATE), pcm: piece });
   }
   const [only] = pieces;
   if (only && pieces.length === 1) return only.pcm;
@@ -289,13 +291,13 @@ function toClipRate(pcm: Float32Array, from: SampleRate): Float32Array {
 
 function fadeIn(pcm: Float32Array, length: number): void {
   const count = Math.min(length, pcm.length);
-  for (let i = 0; i < count; i += 1) pcm[i] = (pcm[i] ?? 0) * (i / count);
+  for (let i = 0; i < count; i += 1) pcm[i] = (pcm[i] ?? 0) * rise(i / count);
 }
 
 function fadeOut(pcm: Float32Array, length: number): void {
   const count = Math.min(length, pcm.length);
   const from = pcm.length - count;
-  for (let i = 0; i < count; i += 1) pcm[from + i] = (pcm[from + i] ?? 0) * (1 - (i + 1) / count);
+  for (let i = 0; i < count; i += 1) pcm[from + i] = (pcm[from + i] ?? 0) * rise(1 - (i + 1) / count);
 }
 
 function joined(parts: readonly Float32Array[]): Float32Array {

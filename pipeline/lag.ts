@@ -33,6 +33,9 @@ const EVERY = seconds(10);
 const CALM = seconds(120);
 const HYSTERESIS = ms(300);
 
+/** Lines that were under way when a stage came back are lost until a delay and so much later. */
+const AFTERMATH = seconds(5);
+
 interface Entry {
   readonly at: ClockTime;
   readonly late: boolean;
@@ -53,6 +56,7 @@ export class Lag {
   #entries: Entry[] = [];
   #lateAt: ClockTime | undefined;
   #changedAt: ClockTime | undefined;
+  #unableAt: ClockTime | undefined;
   #began: ClockTime | undefined;
   /** Once begun it goes on to the end. */
   #lowering = false;
@@ -71,11 +75,18 @@ export class Lag {
     return this.#wanted;
   }
 
+  /** A stage is down at present: what is lost because of it, and for a while after it, was not late. */
+  unable(now: ClockTime): void {
+    this.#unableAt = now;
+  }
+
   /** A line is over. @param delay the programme's delay at that time */
   line({ outcome, slack }: Timed, delay: Span, now: ClockTime): void {
     // What an engine refused says nothing about time.
     if (outcome === 'refused') return;
     const late = outcome === 'late' || outcome === 'expired';
+    const excused = this.#unableAt !== undefined && between(this.#unableAt, now) < delay + AFTERMATH;
+    if (late && excused) return;
     const need = slack === null ? undefined : ((delay - slack) as Span);
     this.#entries.push({ at: now, late, need });
     if (this.#entries.length > LINES) this.#entries.shift();

@@ -58,6 +58,10 @@ export class Chain {
   readonly #desk = new Desk(SessionSpec.parse({}).mix);
   readonly #lag: Lag;
   #ticks = 0;
+  /** Samples of the first frame before the publisher's first packet. */
+  #before: number | undefined;
+  /** Nothing that it takes to dub is down. */
+  #able = true;
   #timeline: Timeline | undefined;
 
   static async open(options: ChainOptions, scope: Scope): Promise<Chain> {
@@ -111,6 +115,7 @@ export class Chain {
       if (this.#timeline) this.#lag.line(line, this.#timeline.delay, clock.now());
       options.onLine(line);
     });
+    this.#dubbing.mode$.subscribe(({ audio }) => (this.#able = audio === 'dubbed'));
     this.#dubbing.faults$.subscribe(({ name, fault }) => {
       const key = `${name}: ${fault.message}`;
       // Bounded: what fails in ever new words is not worth listing.
@@ -131,14 +136,18 @@ export class Chain {
     const now = this.#options.clock.now();
     this.#ticks += 1;
     if (this.#ticks % STEERED === 0) this.#steer(timeline);
-    return { frames: timeline.frames(now), units: this.#line.take(timeline.playhead(now)) };
+    const frames = timeline.frames(now);
+    if (frames.length > 0) this.#before ??= timeline.missing;
+    return { frames, units: this.#line.take(timeline.playhead(now)) };
   }
 
   /** As a session does five times a second. */
   #steer(timeline: Timeline): void {
     const { anchor } = this.#live;
     if (anchor) timeline.follow(anchor);
-    const wanted = this.#lag.update(timeline.delay, this.#dubbing.lookahead, this.#options.clock.now());
+    const now = this.#options.clock.now();
+    if (!this.#able) this.#lag.unable(now);
+    const wanted = this.#lag.update(timeline.delay, this.#dubbing.lookahead, now);
     if (wanted !== timeline.wanted) timeline.aim(wanted);
   }
 
@@ -161,7 +170,7 @@ export class Chain {
   get losses(): Record<string, number> {
     const timeline = this.#timeline;
     return {
-      'samples missing': timeline?.missing ?? 0,
+      'samples missing': (timeline?.missing ?? 0) - (this.#before ?? 0),
       'samples late': timeline?.late ?? 0,
       'samples early': timeline?.early ?? 0,
       'frames skipped': timeline?.skipped ?? 0,

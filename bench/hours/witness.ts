@@ -159,6 +159,9 @@ export class Witness {
         continue;
       }
       this.#busyUntil = Math.max(this.#busyUntil, clip.end + 1_000_000);
+      // Where two sound at once neither is like what is heard.
+      const others = this.#clips.filter((other) => other !== watched);
+      if (others.some((other) => other.first < until && other.first + other.clip.pcm.length > from)) continue;
       for (let i = Math.max(from, first + FADE); i < Math.min(until, end); i += 1) {
         const [x, y] = [clip.pcm[i - first] ?? 0, dub[i - from] ?? 0];
         watched.xy += x * y;

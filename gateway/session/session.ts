@@ -370,8 +370,9 @@ export class Session implements Sink {
   #steer(timeline: Timeline): void {
     const comes = this.#live?.anchor;
     if (comes) timeline.follow(comes);
-    const lookahead = this.#dubbing?.lookahead ?? ms(0);
-    const wanted = this.#lag.update(timeline.delay, lookahead, this.#clock.now());
+    const now = this.#clock.now();
+    if (this.#mode.audio !== 'dubbed') this.#lag.unable(now);
+    const wanted = this.#lag.update(timeline.delay, this.#dubbing?.lookahead ?? ms(0), now);
     if (wanted !== timeline.wanted) timeline.aim(wanted);
   }
 

@@ -89,6 +89,20 @@ describe('a delay that is left to us', () => {
   });
 });
 
+test('a stage that was down for a minute does not raise the delay, nor do the lines that were under way', () => {
+  const lag = new Lag({ start: seconds(5), least: seconds(5), most: seconds(10) });
+  const at = (n: number) => seconds(n) as number as ClockTime;
+  for (let n = 0; n < 60; n += 1) lag.line({ outcome: 'dubbed', slack: seconds(2) }, seconds(5), at(n));
+  for (let n = 60; n < 130; n += 1) {
+    if (n < 120) lag.unable(at(n));
+    lag.line({ outcome: 'expired', slack: null }, seconds(5), at(Math.min(n, 128)));
+    expect(lag.update(seconds(5), lookahead, at(n))).toBe(seconds(5));
+  }
+  // What is late afterwards counts again.
+  for (let n = 140; n < 150; n += 1) lag.line({ outcome: 'expired', slack: null }, seconds(5), at(n));
+  expect(lag.update(seconds(5), lookahead, at(150))).toBeGreaterThan(seconds(5));
+});
+
 test('what an engine refuses says nothing about time', () => {
   const lag = new Lag({ start: seconds(5), least: seconds(5), most: seconds(10) });
   for (let n = 0; n < 100; n += 1) {
