@@ -125,7 +125,8 @@ export class HostedSession {
     this.started = new Promise((ok, refused) => (this.#start = { ok, refused }));
     this.started.catch(() => {});
     this.#offered.set('original', audioTrack('original', spec.from));
-    for (const track of spec.to.flatMap(languageTracks)) this.#offered.set(track.id, track);
+    for (const track of spec.to.flatMap((language) => languageTracks(language, spec.mix)))
+      this.#offered.set(track.id, track);
     this.#video = videoTrack();
   }
 
@@ -245,7 +246,7 @@ export class HostedSession {
 
   /** Dubs into one more language from now on. */
   async addLanguage(language: LanguageTag): Promise<void> {
-    const tracks = languageTracks(language);
+    const tracks = languageTracks(language, this.spec.mix);
     if (this.over) throw refuse('conflict', 'The session has ended.');
     if (tracks.some(({ id }) => this.#offered.has(id)))
       throw refuse('conflict', `The session is already dubbed into '${language}'.`, 'to');

@@ -1,4 +1,5 @@
 import { randomInt } from 'node:crypto';
+import type { SessionSpec } from './config.ts';
 import type { TrackId } from './protocol.ts';
 import type { OutputTrack } from './session/ipc.ts';
 
@@ -23,8 +24,12 @@ export const audioTrack = (id: TrackId, language: string): OutputTrack => ({
   rtpBase: random32(),
 });
 /** What a language is sent as: the dub as the session mixes it, and its voices alone for viewers who mix it themselves. */
-export const languageTracks = (language: string): OutputTrack[] =>
-  (['dub', 'voice'] as const).map((kind) => audioTrack(`${kind}:${language}`, language));
+export function languageTracks(language: string, { overlap }: Pick<SessionSpec['mix'], 'overlap'>): OutputTrack[] {
+  const dub = audioTrack(`dub:${language}`, language);
+  // RFC 7587 §7.1: a receiver may decode in mono unless it is told.
+  const stereo = overlap === 'pan' ? { ...dub, parameters: { ...dub.parameters, 'sprop-stereo': 1 } } : dub;
+  return [stereo, audioTrack(`voice:${language}`, language)];
+}
 
 /** The picture. The codec is a placeholder until the process says what it sends. */
 export const videoTrack = (): OutputTrack => ({
