@@ -1,7 +1,7 @@
 import fc from 'fast-check';
 import { describe, expect, test } from 'vitest';
 import { rssGrowth, hoursText, simulatedVerdicts } from '../../bench/hours/hours.ts';
-import { Levels } from '../../bench/hours/inspectors.ts';
+import { Clicks, type Inspector, Levels, type Track } from '../../bench/hours/inspectors.ts';
 import { Outage } from '../../bench/hours/outage.ts';
 import { hoursPage, realPage } from '../../bench/hours/page.ts';
 import { PING_LENGTH, PingEar, layPing } from '../../bench/hours/ping.ts';
@@ -175,15 +175,39 @@ describe('a witness', () => {
   });
 });
 
-test('levels are of the dub alone, minute by minute', () => {
-  const levels = new Levels();
-  levels.frame('original', at(0), new Float32Array(960).fill(1));
-  levels.frame('dub', at(0), new Float32Array(960).fill(0.1));
-  expect(levels.minute()['level, dBFS']).toBeCloseTo(-20, 3);
-  expect(levels.verdicts()[0]!.passed).toBe(true);
-  levels.frame('dub', at(0), new Float32Array(960).fill(1.01));
-  expect(levels.minute()['peak, dBFS']).toBeGreaterThan(0);
-  expect(levels.verdicts()[0]!.passed).toBe(false);
+describe('what looks at every frame', () => {
+  const tone = (level: number) =>
+    Float32Array.from({ length: 480_000 }, (_, i) => level * Math.sin((2 * Math.PI * 997 * i) / 48_000));
+  const show = (inspector: Inspector, track: Track, pcm: Float32Array) => {
+    for (let n = 0; n * 960 < pcm.length; n += 1) {
+      inspector.frame(track, at(n * 20_000), pcm.subarray(n * 960, (n + 1) * 960));
+    }
+  };
+  const passed = (inspector: Inspector) => inspector.verdicts().map((verdict) => verdict.passed);
+
+  test('loudness and true peak are of the dub alone', () => {
+    const right = new Levels();
+    show(right, 'original', tone(1));
+    // A sine of −23 dBFS in both channels is −23 LUFS (EBU Tech 3341, case 1).
+    show(right, 'dub', tone(10 ** (-23 / 20)));
+    expect(right.minute()['integrated, LUFS']).toBeCloseTo(-23, 1);
+    expect(passed(right)).toEqual([true, true]);
+    const loud = new Levels();
+    show(loud, 'dub', tone(0.95));
+    expect(passed(loud)).toEqual([false, false]);
+  });
+
+  test('clicks are the dub’s own: what the original has as well is not counted', () => {
+    const torn = tone(0.3);
+    torn.fill(0, 200_000, 200_010);
+    const [clean, own, both] = [new Clicks(), new Clicks(), new Clicks()];
+    for (const inspector of [clean, own]) show(inspector, 'original', tone(0.3));
+    show(both, 'original', torn);
+    show(clean, 'dub', tone(0.3));
+    for (const inspector of [own, both]) show(inspector, 'dub', torn);
+    expect([clean, own, both].map(passed)).toEqual([[true], [false], [true]]);
+    expect(own.minute()).toEqual({ 'clicks a minute': expect.any(Number) as number });
+  });
 });
 
 test('a voice that is stopped fails on every line, and speaks again when it is back', async () => {

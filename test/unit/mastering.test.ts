@@ -142,12 +142,14 @@ describe('limiter', () => {
           const pcm = noise(rate, level, seed).map((x, i) => (bursts && (i >> 9) % 5 !== 0 ? x / 40 : x));
           const limiter = new Limiter(rate, 0.5);
           const out = limiter.process({ left: pcm, right: noise(rate, level / 3, seed + 1) });
-          // Only that the gain moves between two samples can lift the curve between them, and it moves slowly.
-          expect(truePeak(out.left)).toBeLessThan(-6.02 + 0.1);
-          expect(truePeak(out.right)).toBeLessThan(-6.02 + 0.1);
+          // Only that the gain moves between two samples can lift the curve between them, and it moves slowly: from
+          // sample to sample six times as fast at 8 kHz as at 48.
+          const most = -6.02 + (rate === 8_000 ? 0.3 : 0.1);
+          expect(truePeak(out.left)).toBeLessThan(most);
+          expect(truePeak(out.right)).toBeLessThan(most);
         },
       ),
-      { numRuns: 40 },
+      { numRuns: 40, endOnFailure: true },
     );
   });
   test('what stays below the ceiling comes out bit for bit, a look-ahead later', () => {
