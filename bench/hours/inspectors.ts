@@ -59,6 +59,8 @@ export class Levels implements Inspector {
 const BEGINNING = 4_800;
 /** Clicks of the original within so many samples of one in the dub are the original's own. */
 const NEAR = 480;
+/** Looking for clicks takes as much time as everything else together: an hour of it is enough. */
+const LOOKED = 3_600_000_000;
 /** Clicks that are remembered one by one. */
 const REMEMBERED = 256;
 
@@ -73,6 +75,7 @@ export class Clicks implements Inspector {
   #worst = Number.NEGATIVE_INFINITY;
 
   frame(track: Track, start: MediaTime, pcm: Float32Array): void {
+    if (start >= LOOKED) return;
     this.#first[track] ??= Math.round((start * RATE) / 1e6);
     for (const click of this.#detectors[track].push(pcm)) {
       if (click.at > BEGINNING) this.#found[track].push(click);
@@ -100,7 +103,7 @@ export class Clicks implements Inspector {
   verdicts(): readonly Verdict[] {
     return [
       {
-        what: 'clicks in the dub that the original has not',
+        what: 'clicks in the dub that the original has not, first hour',
         wanted: 'none',
         measured:
           this.#own === 0 ? 'none' : `${this.#own}, the worst ${this.#worst.toFixed(1)} dB above its surroundings`,
