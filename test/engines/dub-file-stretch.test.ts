@@ -172,7 +172,7 @@ describe.skipIf(lacking)(
     }, 180_000);
 
     test('a webcam recording: its sound is where its pictures are, from start to end', async () => {
-      const said = await dubbing(recording(CLIP), 'talk.mkv', { engine: slowVoice(80), video: 'stretch' });
+      const said = await dubbing(recording(CLIP), 'talk.mkv', { engine: slowVoice(100), video: 'stretch' });
       expect(numbers(said)['stretches']).toBeGreaterThanOrEqual(1);
       expect(coded(path('talk.mkv'))).toBe(coded(recording(CLIP)));
       const [before, after] = [times(recording(CLIP)), times(path('talk.mkv'))];
