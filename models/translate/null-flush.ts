@@ -1,5 +1,6 @@
 import { type ChildProcess, spawn } from 'node:child_process';
 import { once } from 'node:events';
+import { setImmediate as turn } from 'node:timers/promises';
 import type { Readable } from 'node:stream';
 import type { Clock } from '../../media/clock.ts';
 import { type Span, later, toMs } from '../../media/time.ts';
@@ -120,7 +121,8 @@ export class NullFlushPipeline {
         const answer = Buffer.concat([...rest, chunk.subarray(from, nul)]).toString('utf8');
         rest = [];
         from = nul + 1;
-        this.#waiting.shift()?.resolve(answer);
+        const waiting = this.#waiting.shift();
+        if (waiting) void settled(children).then((dead) => (dead ? waiting.reject(dead) : waiting.resolve(answer)));
       }
       if (from < chunk.length) rest.push(chunk.subarray(from));
     });
@@ -139,4 +141,17 @@ export class NullFlushPipeline {
     });
     await Promise.all(ended);
   }
+}
+
+/**
+ * What those behind a program that dies say at the end of their input is no answer, and can be heard of before its death
+ * is: a turn or two of the event loop later both are known.
+ */
+async function settled(children: readonly ChildProcess[]): Promise<Fault | undefined> {
+  await turn();
+  await turn();
+  const dead = children.find(({ exitCode, signalCode }) => exitCode !== null || signalCode !== null);
+  return (
+    dead && new Fault('translator', 'unavailable', `${dead.spawnfile} ended (${dead.signalCode ?? dead.exitCode})`)
+  );
 }

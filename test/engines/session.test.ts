@@ -97,7 +97,13 @@ describe.skipIf(lacking)(`a session of a recorded programme (needs ${lacking ?? 
     ).toEqual({ audio: 'dubbed', video: 'original', text: 'translated', quality: 'full' });
     expect(of('stats').at(-1)?.stats).toMatchObject({
       delay: { configured: 3, wanted: 3, measured: expect.closeTo(3, 0) as number, least: 3, most: 6, drift: null },
-      loudness: null,
+      loudness: {
+        'dub:es': {
+          integrated: expect.closeTo(-23, 0) as number,
+          truePeak: expect.toSatisfy((peak) => peak <= -1) as number,
+        },
+        original: { integrated: expect.closeTo(-23, 0) as number },
+      },
       fit: { rungs: { es: {} }, withinSpeed: expect.any(Number) as number },
       drops: { 'audio frames skipped': 0, 'audio before engines': 0, 'datagrams not sent': 0 },
     });
