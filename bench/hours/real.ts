@@ -222,8 +222,9 @@ async function looped(file: string, length: number, scope: Scope): Promise<strin
     file,
     '-t',
     String(Math.ceil(length)),
-    '-c',
-    'copy',
+    // Half an hour has to fit into one answer to the page.
+    ...['-vf', 'scale=320:-2,fps=15', '-c:v', 'libx264', '-preset', 'ultrafast', '-b:v', '100k', '-maxrate', '150k'],
+    ...['-bufsize', '300k', '-g', '30', '-c:a', 'aac', '-b:a', '64k'],
     long,
   ]);
   return long;
