@@ -1,16 +1,13 @@
+import { FITTING } from '../pipeline/fit.ts';
 import type { FitView } from './protocol.ts';
 import type { LineRecord } from './session/ipc.ts';
-
-/** Playing speeds at which speech still sounds natural. */
-const SLOWEST = 0.9;
-const FASTEST = 1.2;
 
 type Line = Pick<LineRecord, 'language' | 'dub' | 'speed' | 'rung' | 'trimmedWords' | 'fit'>;
 
 /** Whether a dub is whole and nowhere slower than 0.9 or faster than 1.2 times its voice. */
 export function fitsWell({ speed, trimmedWords, fit }: Line): boolean {
   const speeds = [speed ?? 1, ...(fit?.phrases ?? []).map((phrase) => phrase.speed)];
-  return trimmedWords === 0 && speeds.every((each) => each >= SLOWEST && each <= FASTEST);
+  return trimmedWords === 0 && speeds.every((each) => each >= FITTING.slowest && each <= FITTING.fastest);
 }
 
 /** What it took to make lines fit, counted as they are settled. Lines without a dub are no part of it. */
