@@ -153,3 +153,44 @@ test('finishers that do not look equally far ahead are our mistake, said at once
   });
   expect(() => timeline.dub('es')).toThrow("its finisher looks 20 samples ahead, the original's 10");
 });
+
+test('voices that go out by themselves are as loud as in the mix, and come to a new gain without a step', () => {
+  let gain = 0.5;
+  const timeline = new Timeline({
+    delay: ms(1_000),
+    rate: RATE,
+    anchor: { media: at(0), clock: now(0) },
+    mix: { mode: 'replace' },
+    finish: () => ({
+      lookahead: 0,
+      get gain() {
+        return gain;
+      },
+      process: ({ left, right }) => ({ left: left.map((x) => x * gain), right: right.map((x) => x * gain) }),
+    }),
+  });
+  timeline.pushOriginal(ramp(0, 3_000));
+  expect(timeline.dub('es').place(clip(500, 2_500, 0.4))).toBe(true);
+  timeline.take(now(1_000));
+  const before = timeline.take(now(2_000)).dubs.get('es')!;
+  const at600 = 600 * PER_MS;
+  expect(before.voice[at600]).toBeCloseTo(0.2, 5);
+  expect(before.voice[at600]).toBeCloseTo(before.left[at600]!, 5);
+  gain = 1;
+  const { voice } = timeline.take(now(2_500)).dubs.get('es')!;
+  expect(voice.at(-1)).toBeCloseTo(0.4, 2);
+  const steps = voice.subarray(1).map((x, i) => Math.abs(x - voice[i]!));
+  expect(Math.max(...steps)).toBeLessThan(0.001);
+  expect(voice[0]).toBeCloseTo(0.2, 2);
+});
+
+test('where a finisher follows, loud voices are not bent: that is left to its limiter', () => {
+  const { plain, finished } = pair(0, { mix: { mode: 'replace' } });
+  for (const timeline of [plain, finished]) {
+    expect(timeline.dub('es').place(clip(500, 1_500, 1.4))).toBe(true);
+    timeline.take(now(1_000));
+  }
+  const middle = ({ dubs }: Played) => dubs.get('es')!.left[1_000 * PER_MS]!;
+  expect(middle(plain.take(now(2_500)))).toBeLessThanOrEqual(1);
+  expect(middle(finished.take(now(2_500)))).toBeCloseTo(0.7, 5);
+});
