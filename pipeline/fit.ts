@@ -23,6 +23,8 @@ export interface Fitting {
   readonly lead: Span;
   /** How far a dub may run into what follows rather than lose a word. Whoever speaks next starts that much later. */
   readonly overrun: Span;
+  /** How much too long a dub may be before it is played faster for it: nobody hears it, and playing faster costs quality. */
+  readonly slack: Span;
   /** A line that would have to start later than this behind its source is left to its caption. */
   readonly shift: Span;
   /** Silence that is left between two phrases of a line where the source has a pause. */
@@ -40,6 +42,7 @@ export const FITTING: Fitting = {
   borrow: ms(1_500),
   lead: ms(80),
   overrun: ms(100),
+  slack: ms(30),
   shift: seconds(1),
   breath: ms(60),
   uneven: 1.2,
@@ -100,7 +103,7 @@ export function plan(
   around: Surroundings,
   rules: Fitting = FITTING,
 ): Plan | undefined {
-  const { slowest, fastest, borrow, overrun, shift, lead } = rules;
+  const { slowest, fastest, borrow, overrun, slack, shift, lead } = rules;
   const start = latest(line.start, around.busyUntil);
   const shifted = between(line.start, start);
   if (shifted > shift || natural.length <= 0) return undefined;
@@ -121,9 +124,9 @@ export function plan(
     planned(line, natural, pauseEnd, [{ from: 0 as Span, to: keep, at, speed }], rung, trimmedWords);
 
   if (length < slot * slowest) return played(start, slowest, length, 'slowed');
-  if (length <= slot) return played(start, 1, length, 'natural');
-  if (length <= room) return played(start, 1, length, 'borrowed');
-  if (length <= wide) return played(from, 1, length, 'borrowed');
+  if (length <= slot + slack) return played(start, 1, length, 'natural');
+  if (length <= room + slack) return played(start, 1, length, 'borrowed');
+  if (length <= wide + slack) return played(from, 1, length, 'borrowed');
   if (length <= wide * fastest) {
     return played(from, Math.min(fastest, length / Math.max(1, wide)), length, 'stretched');
   }
@@ -236,5 +239,5 @@ export class Floor {
 /** How much of the pause behind it a line could make use of. */
 export function wants(line: Interval, natural: Natural, busyUntil: MediaTime, rules: Fitting = FITTING): Span {
   const missing = natural.length - between(latest(line.start, busyUntil), line.end);
-  return Math.max(0, Math.min(missing, rules.borrow)) as Span;
+  return (missing <= rules.slack ? 0 : Math.min(missing, rules.borrow)) as Span;
 }

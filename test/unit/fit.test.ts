@@ -21,6 +21,7 @@ const around = (quiet: number, busy?: number) => ({
 test.for([
   ['a voice that fits is left as it is', 1_900, 12_000, undefined, 'natural', 1, 10_000, 11_900, 0, 0],
   ['exactly the slot', 2_000, 12_000, undefined, 'natural', 1, 10_000, 12_000, 0, 0],
+  ['a trifle too long is left as it is', 2_025, 12_000, undefined, 'natural', 1, 10_000, 12_025, 0, 0],
   ['a short one is slowed, never below 0.9', 900, 12_000, undefined, 'slowed', 0.9, 10_000, 11_000, 0, 0],
   ['a long one borrows the pause', 2_600, 13_000, undefined, 'borrowed', 1, 10_000, 12_600, 600, 0],
   [
@@ -72,6 +73,7 @@ test('without marks, words count as equally long', () => {
 
 test('a line asks for as much of the pause as it lacks', () => {
   expect(wants(line, voice(1_500), NEVER)).toBe(0);
+  expect(wants(line, voice(2_025), NEVER)).toBe(0);
   expect(wants(line, voice(2_300), NEVER)).toBe(ms(300));
   expect(wants(line, voice(9_000), NEVER)).toBe(ms(1_500));
   expect(wants(line, voice(1_900), at(10_400_000))).toBe(ms(300));
