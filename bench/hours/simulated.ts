@@ -1,3 +1,5 @@
+import { setFlagsFromString } from 'node:v8';
+import { runInNewContext } from 'node:vm';
 import { monitorEventLoopDelay } from 'node:perf_hooks';
 import { ManualClock } from '../../media/clock.ts';
 import type { Scope } from '../../media/scope.ts';
@@ -15,7 +17,10 @@ import { type Inspector, inspectors as usual } from './inspectors.ts';
 import { Outage } from './outage.ts';
 import { PING_AT, Publisher } from './publisher.ts';
 import { EndlessTalk } from './talk.ts';
-import { Witness } from './witness.ts';
+import { type Missed, Witness } from './witness.ts';
+
+setFlagsFromString('--expose-gc');
+const collect = runInNewContext('globalThis.gc') as (() => void) | undefined;
 
 export interface SimulationOptions {
   /** Of simulated time. */
@@ -68,7 +73,13 @@ export interface Simulation {
   readonly starts: readonly number[];
   readonly frames: number;
   readonly breaks: number;
-  readonly clips: { readonly placed: number; readonly heard: number; readonly unheard: number; readonly again: number };
+  readonly clips: {
+    readonly placed: number;
+    readonly heard: number;
+    readonly unheard: number;
+    readonly again: number;
+    readonly missed: readonly Missed[];
+  };
   readonly losses: Readonly<Record<string, number>>;
   readonly dropped: Readonly<Record<string, number>>;
   readonly unheard: number;
@@ -196,6 +207,8 @@ export async function simulate(options: SimulationOptions, parent: Scope, tell: 
     }
     if (now % 60_000_000 !== 0) continue;
     signal.throwIfAborted();
+    // What is held is asked for, not what has not been collected yet.
+    collect?.();
     const memory = process.memoryUsage();
     const real = Math.max(1e-3, (performance.now() - lastMinute.at) / 1_000);
     sampled.push({
@@ -236,7 +249,13 @@ export async function simulate(options: SimulationOptions, parent: Scope, tell: 
     starts: tally.starts,
     frames: witness.played,
     breaks: witness.breaks,
-    clips: { placed: tally.placed, heard: witness.heard, unheard: witness.unheard, again: witness.again },
+    clips: {
+      placed: tally.placed,
+      heard: witness.heard,
+      unheard: witness.unheard,
+      again: witness.again,
+      missed: witness.missed,
+    },
     losses: chain.losses,
     dropped: chain.dropped,
     unheard: chain.unheard,

@@ -13,6 +13,24 @@ const FADE = 1_920;
 const HEARD = 24_000;
 /** Likeness (correlation) above which it is that clip: the original is still there, ten times softer. */
 const LIKE = 0.5;
+/** Clips that were not heard are told one by one up to so many. */
+const MISSED = 20;
+export interface Missed {
+  readonly utterance: string;
+  readonly start: number;
+  readonly end: number;
+  readonly rung: string;
+  readonly loudest: number;
+  /** How like it what was heard is, −1 … 1. */
+  readonly like: number;
+}
+const missedOf = ({ utterance, start, end, fit, pcm }: Clip) => ({
+  utterance,
+  start,
+  end,
+  rung: fit.rung,
+  loudest: pcm.reduce((most, x) => Math.max(most, Math.abs(x)), 0),
+});
 /** Clips watched at once, and frames and marks remembered. */
 const WATCHED = 256;
 const REMEMBERED = 64;
@@ -50,6 +68,7 @@ export class Witness {
   #recent: { readonly start: number; readonly now: number }[] = [];
   #marks: number[] = [];
   #clips: Watched[] = [];
+  readonly missed: Missed[] = [];
   #heard = 0;
   #unheard = 0;
   #again = 0;
@@ -170,12 +189,16 @@ export class Witness {
       }
     }
     if (!over) return;
-    this.#clips = this.#clips.filter(({ end, xy, xx, yy }) => {
+    this.#clips = this.#clips.filter(({ clip, end, xy, xx, yy }) => {
       if (end > from) return true;
       // What is hardly longer than its fades cannot be told.
       if (xx > 0) {
-        if (xy / Math.sqrt(xx * yy || 1) > LIKE) this.#heard += 1;
-        else this.#unheard += 1;
+        const like = xy / Math.sqrt(xx * yy || 1);
+        if (like > LIKE) this.#heard += 1;
+        else {
+          this.#unheard += 1;
+          if (this.missed.length < MISSED) this.missed.push({ ...missedOf(clip), like });
+        }
       }
       return false;
     });

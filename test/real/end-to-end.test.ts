@@ -161,8 +161,9 @@ describe.skipIf(lacking)(`a programme published from a page${lacking ? ` (skippe
       } = await ask<string>(broadcast.gateway, 'GET', `/v1/sessions/${session.id}/captions/${language}.vtt`);
       expect(status).toBe(200);
       expect(headers.get('content-type')).toContain('text/vtt');
-      const [head, ...blocks] = vtt.split('\n\n');
+      const [head, style, ...blocks] = vtt.split('\n\n');
       expect(head).toBe('WEBVTT');
+      expect(style).toMatch(/^STYLE\n::cue\(v\[voice="Speaker 1"\]\)/);
       expect(blocks.length).toBeGreaterThanOrEqual(3);
       for (const block of blocks)
         expect(block).toMatch(/^\S+\n\d\d+:\d\d:\d\d\.\d{3} --> \d\d+:\d\d:\d\d\.\d{3}.*\n<v .+>/);
@@ -193,12 +194,17 @@ describe.skipIf(lacking)(`a programme published from a page${lacking ? ` (skippe
   test('lets a viewer turn the original up under the dub', async () => {
     const quiet = await loudness();
     await viewer.keyboard.press('l');
-    await viewer.getByLabel('Original under the dub').fill('1');
+    await viewer.getByRole('radio', { name: /^Voice-over/ }).check();
+    await viewer.getByRole('slider', { name: /voice-over/ }).fill('-3');
     await viewer.keyboard.press('Escape');
     const since = (await hook('currentMedia')) ?? 0;
     const loud = await eventually(() => loudness(since + 500_000), 'a dub heard with the original', 40_000);
-    log('power at the ear over power of the dub, without and with the original', { quiet, loud });
-    expect(loud).toBeGreaterThan(1.25 * quiet!);
+    log('power over power of the dub: at the ear without and with the original, and of the original', { quiet, loud });
+    // 3 dB down it adds half its power; how much that is depends on how loud it is against the dub.
+    expect(loud!.heard / quiet!.heard).toBeGreaterThan(1 + 0.25 * loud!.original);
+    await viewer.keyboard.press('l');
+    await viewer.getByRole('radio', { name: /^As mixed/ }).check();
+    await viewer.keyboard.press('Escape');
   });
 
   test('shows somebody who joins late a picture soon', async () => {
@@ -221,18 +227,20 @@ describe.skipIf(lacking)(`a programme published from a page${lacking ? ` (skippe
     await viewer.keyboard.press('Escape');
   }
 
-  /** How much louder the viewer hears the dubs since `from` than they are in their track. */
-  async function loudness(from = 0): Promise<number | undefined> {
+  /** Of the dubs since `from`: how much louder the viewer hears them than they are in their track, and the original. */
+  async function loudness(from = 0): Promise<{ heard: number; original: number } | undefined> {
     const notes = await moments();
-    const tape = witness.tape('dub:es')!;
+    const [tape, under] = [witness.tape('dub:es')!, witness.tape('original')!];
     const last = notes.findLast(({ media }) => !Number.isNaN(media))?.media ?? 0;
     const ratios = dubbed(session).flatMap(({ dub }) => {
       if (dub.start < Math.max(from, tape.origin) || dub.end > last) return [];
       const heard = powerAt(notes, dub.start, dub.end);
       const sent = rms(tape.pcm, (dub.start - tape.origin) / 1e6, (dub.end - dub.start) / 1e6) ** 2;
-      return heard === undefined ? [] : [heard / sent];
+      const original = rms(under.pcm, (dub.start - under.origin) / 1e6, (dub.end - dub.start) / 1e6) ** 2;
+      return heard === undefined ? [] : [{ heard: heard / sent, original: original / sent }];
     });
-    return ratios.length >= 2 ? spread(ratios)!.p50 : undefined;
+    const middle = (of: 'heard' | 'original') => spread(ratios.map((ratio) => ratio[of]))!.p50;
+    return ratios.length >= 2 ? { heard: middle('heard'), original: middle('original') } : undefined;
   }
 });
 

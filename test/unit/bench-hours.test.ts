@@ -257,7 +257,7 @@ const simulation = (more: Partial<Simulation> = {}): Simulation => ({
   starts: [0, 10, -5],
   frames: 180_000,
   breaks: 0,
-  clips: { placed: 1_000, heard: 998, unheard: 0, again: 0 },
+  clips: { placed: 1_000, heard: 998, unheard: 0, again: 0, missed: [] },
   losses: { 'samples missing': 0, 'samples late': 0 },
   dropped: { 'fit:es': 0 },
   unheard: 0,
@@ -304,8 +304,16 @@ describe('verdicts on hours', () => {
     ],
     ['samples that go missing', { losses: { 'samples missing': 260 } }, [/drift of 500 ppm/]],
     ['a frame that is played twice', { breaks: 1 }, [/do not follow/]],
-    ['a clip that is not heard', { clips: { placed: 10, heard: 9, unheard: 1, again: 0 } }, [/clips heard/]],
-    ['a clip that is placed twice', { clips: { placed: 10, heard: 10, unheard: 0, again: 1 } }, [/clips heard/]],
+    [
+      'a clip that is not heard',
+      { clips: { placed: 10, heard: 9, unheard: 1, again: 0, missed: [] } },
+      [/clips heard/],
+    ],
+    [
+      'a clip that is placed twice',
+      { clips: { placed: 10, heard: 10, unheard: 0, again: 1, missed: [] } },
+      [/clips heard/],
+    ],
     ['a phrase that is too fast', { beyond: 1 }, [/beyond/]],
     [
       'an outage in which the original is not heard',
