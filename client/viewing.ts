@@ -377,8 +377,9 @@ export class Viewing {
 
   /** Lets `blend` through and whatever was heard before no longer. */
   #let(blend: Blend): void {
-    const [before, { heard }] = [this.#blend, this.store.value];
-    this.#blend = blend;
+    const [before, wanted, { heard }] = [this.#blend, this.#wanted, this.store.value];
+    // Its levels may have been changed while its tracks were waited for.
+    this.#blend = sameTracks(blend, wanted) ? wanted : blend;
     if (before?.original && !blend.original && blend.lead !== 'original') this.#mixer?.level('original', 0);
     if (heard === blend.lead) return;
     this.#mixer?.level(blend.lead, 1);
