@@ -201,7 +201,7 @@ describe.skipIf(lacking)(`a programme published from a page${lacking ? ` (skippe
     const loud = await eventually(() => loudness(since + 500_000), 'a dub heard with the original', 40_000);
     log('power over power of the dub: at the ear without and with the original, and of the original', { quiet, loud });
     // 3 dB down it adds half its power; how much that is depends on how loud it is against the dub.
-    expect(loud!.heard / quiet!.heard).toBeGreaterThan(1 + 0.25 * loud!.original);
+    expect(loud.heard / quiet!.heard).toBeGreaterThan(1 + 0.25 * loud.original);
     await viewer.keyboard.press('l');
     await viewer.getByRole('radio', { name: /^As mixed/ }).check();
     await viewer.keyboard.press('Escape');
