@@ -138,6 +138,8 @@ export interface Line extends Interval {
   readonly reference?: Reference;
   readonly casting?: Casting;
   readonly delivery?: Delivery;
+  /** It is the shorter of two, since the first would not have fitted. */
+  readonly shortened?: boolean;
 }
 
 /** Something a synthesizer says at an instant of its own output, counted from the line's first sample. */

@@ -15,7 +15,7 @@ import {
   sampleIndex,
   samples,
 } from '../media/time.ts';
-import type { Clip, FittedPhrase, Line, Speech, SpeechMark, UtteranceId, Word } from './domain.ts';
+import type { Clip, FittedPhrase, Line, Rung, Speech, SpeechMark, UtteranceId, Word } from './domain.ts';
 import { FITTING, type Fitting, Floor, type Natural, type PlannedPart, endOfPart, plan, wants } from './fit.ts';
 import type { Gauge } from './load.ts';
 import type { Pauses } from './pauses.ts';
@@ -117,7 +117,7 @@ export function fitter(options: FitterOptions): Part<SpokenLine, Fitted> {
     const heard = await rendered(parts, { pcm, rate, start, stretcher, resample, signal });
     if (decided.fit.rung === 'trimmed') fadeOut(heard, sampleIndex(FADE, RATE));
     const end = later(start, samples(heard.length, RATE));
-    const fit = { ...decided.fit, rate: spoken.pace, rung: rungOf(decided.fit.rung, spoken.pace) };
+    const fit = { ...decided.fit, rate: spoken.pace, rung: rungOf(decided.fit.rung, spoken) };
     source?.finish({ line, pcm: heard, start, phrases: fit.phrases });
     floor.take(line, { start, end });
     const { utterance, language } = line;
@@ -133,8 +133,11 @@ export function fitter(options: FitterOptions): Part<SpokenLine, Fitted> {
   };
 }
 
-/** A voice that was asked for another rate than its own has taken that step, where it took no further one. */
-const rungOf = (rung: Clip['fit']['rung'], pace: number) => (rung === 'natural' && pace !== 1 ? 'rate' : rung);
+/** The furthest step: a shorter line is asked for where all others would not do, short of a cut; a rate before them. */
+function rungOf(rung: Rung, { pace, line }: Pick<SpokenLine, 'pace' | 'line'>): Rung {
+  if (rung !== 'trimmed' && line.shortened) return 'shortened';
+  return rung === 'natural' && pace !== 1 ? 'rate' : rung;
+}
 
 interface Rendering {
   readonly pcm: Float32Array;

@@ -65,7 +65,8 @@ export function shortening(translator: Stage<'translator'>, rules: Shortening): 
               const { line: first } = pending;
               pending = undefined;
               if (first.utterance === id) {
-                yield rules.shorter(first, line);
+                const shorter = rules.shorter(first, line);
+                yield shorter === line ? { ...line, shortened: true } : first;
                 continue;
               }
               yield first;

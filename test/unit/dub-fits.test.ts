@@ -67,7 +67,9 @@ test('a translator that can is told how long a line may be, and asked once more 
     expect(budget!.most).toBeLessThan(30);
   }
   expect(lines.map(({ text }) => text)).toEqual(['ya', 'ya', 'ya']);
-  expect(house.lines.map(({ outcome, text }) => [outcome, text])).toEqual(new Array(3).fill(['dubbed', 'ya']));
+  expect(house.lines.map(({ outcome, text, rung }) => [outcome, text, rung])).toEqual(
+    new Array(3).fill(['dubbed', 'ya', 'shortened']),
+  );
 });
 
 test('one that cannot is not asked twice: its line is spoken as far as it fits', async () => {
