@@ -72,7 +72,7 @@ export class Clicks implements Inspector {
   readonly #first: { original: number | undefined; dub: number | undefined } = { original: undefined, dub: undefined };
   #own = 0;
   #minute = 0;
-  #worst = Number.NEGATIVE_INFINITY;
+  #worst: Click = { at: 0, by: Number.NEGATIVE_INFINITY };
 
   frame(track: Track, start: MediaTime, pcm: Float32Array): void {
     if (start >= LOOKED) return;
@@ -92,7 +92,7 @@ export class Clicks implements Inspector {
       if (this.#found.original.some((other) => Math.abs(other.at - at) < NEAR)) continue;
       this.#own += 1;
       this.#minute += 1;
-      this.#worst = Math.max(this.#worst, by);
+      if (by > this.#worst.by) this.#worst = { at: at + (this.#first.dub ?? 0), by };
     }
   }
   minute(): Readonly<Record<string, number>> {
@@ -106,7 +106,9 @@ export class Clicks implements Inspector {
         what: 'clicks in the dub that the original has not, first hour',
         wanted: 'none',
         measured:
-          this.#own === 0 ? 'none' : `${this.#own}, the worst ${this.#worst.toFixed(1)} dB above its surroundings`,
+          this.#own === 0
+            ? 'none'
+            : `${this.#own}, the worst ${this.#worst.by.toFixed(1)} dB above its surroundings, at ${(this.#worst.at / RATE).toFixed(3)} s`,
         passed: this.#own === 0,
       },
     ];

@@ -13,6 +13,8 @@ const FADE = 1_920;
 const HEARD = 24_000;
 /** Likeness (correlation) above which it is that clip: the original is still there, ten times softer. */
 const LIKE = 0.5;
+/** A fifth of a second of a clip, in samples. */
+const ENOUGH = 9_600;
 /** Clips that were not heard are told one by one up to so many. */
 const MISSED = 20;
 export interface Missed {
@@ -47,6 +49,8 @@ interface Watched {
   readonly clip: Clip;
   readonly first: number;
   readonly end: number;
+  /** Samples compared so far. */
+  n: number;
   xy: number;
   xx: number;
   yy: number;
@@ -126,7 +130,7 @@ export class Witness {
     this.#said.push(clip.utterance);
     if (this.#said.length > WATCHED) this.#said.shift();
     const first = Math.round((clip.start * 48) / 1_000);
-    this.#clips.push({ clip, first, end: first + Math.min(clip.pcm.length, HEARD), xy: 0, xx: 0, yy: 0 });
+    this.#clips.push({ clip, first, end: first + Math.min(clip.pcm.length, HEARD), n: 0, xy: 0, xx: 0, yy: 0 });
     if (this.#clips.length > WATCHED) this.#clips.shift();
   }
 
@@ -183,16 +187,17 @@ export class Witness {
       if (others.some((other) => other.first < until && other.first + other.clip.pcm.length > from)) continue;
       for (let i = Math.max(from, first + FADE); i < Math.min(until, end); i += 1) {
         const [x, y] = [clip.pcm[i - first] ?? 0, dub[i - from] ?? 0];
+        watched.n += 1;
         watched.xy += x * y;
         watched.xx += x * x;
         watched.yy += y * y;
       }
     }
     if (!over) return;
-    this.#clips = this.#clips.filter(({ clip, end, xy, xx, yy }) => {
+    this.#clips = this.#clips.filter(({ clip, end, n, xy, xx, yy }) => {
       if (end > from) return true;
-      // What is hardly longer than its fades cannot be told.
-      if (xx > 0) {
+      // What is hardly longer than its fades, or hardly ever sounds alone, cannot be told.
+      if (n >= ENOUGH && xx > 0) {
         const like = xy / Math.sqrt(xx * yy || 1);
         if (like > LIKE) this.#heard += 1;
         else {
