@@ -1,5 +1,6 @@
 import { z } from 'zod';
-import type { Mix as TimelineMix } from '../media/mix.ts';
+import { factor } from '../media/decibels.ts';
+import { type Mix as TimelineMix, mixOf } from '../media/mix.ts';
 import { PROFILE_NAMES } from '../models/store/profile-names.ts';
 
 /** How the original and the dub share one track. */
@@ -141,7 +142,7 @@ export const mixFor = ({ mode, under, overlap }: Mix): Partial<TimelineMix> => (
 
 /** Level of the original under the dub, as a factor of its amplitude: 0 (silent) to 1 (as it was). */
 export const levelUnder = ({ mode, under }: Pick<Mix, 'mode' | 'under'>): number =>
-  mode === 'replace' ? 0 : 10 ** ((under ?? (mode === 'voice-over' ? -12 : -20)) / 20);
+  mode === 'replace' ? 0 : factor(mixOf({ mode, ...(under !== undefined && { under }) }).under);
 
 export const Config = z.strictObject({
   http: z

@@ -1,5 +1,6 @@
 import { type Stretch, indexAt } from './ground.ts';
-import { BEHIND, type Mix, gainOf, panned, rise, softLimit } from './mix.ts';
+import { factor } from './decibels.ts';
+import { BEHIND, type Mix, panned, rise, softLimit } from './mix.ts';
 import { type Interval, type SampleRate, sampleIndex } from './time.ts';
 
 /**
@@ -82,7 +83,7 @@ export class Layer {
     this.rate = rate;
     this.#limit = limit;
     this.#mix = mix;
-    this.#under = mix.mode === 'replace' ? 0 : gainOf(mix.under);
+    this.#under = mix.mode === 'replace' ? 0 : factor(mix.under);
     this.#fade = sampleIndex(mix.fade, rate);
     this.#attack = Math.max(this.#fade, sampleIndex(mix.attack, rate));
     this.#release = Math.max(this.#fade, sampleIndex(mix.release, rate));

@@ -1,9 +1,11 @@
+import { joined } from './audio.ts';
+import { factor } from './decibels.ts';
 import { GatedLoudness } from './gated-loudness.ts';
 import type { Levelling } from './levelling.ts';
 import { Limiter, type Stereo } from './limiter.ts';
 import { LoudnessMeter } from './loudness.ts';
 import type { SampleRate } from './time.ts';
-import { TruePeakMeter, factor } from './true-peak.ts';
+import { TruePeakMeter } from './true-peak.ts';
 
 /** Highest true peak of a programme, dBTP (EBU R 128). */
 export const CEILING = -1;
@@ -87,6 +89,10 @@ export class Master {
     this.#knot = Math.floor(rate / KNOTS_PER_SECOND);
   }
 
+  /** As in {@link levels}, for whoever asks with every frame. */
+  get gain(): number {
+    return this.#gain;
+  }
   get levels(): Levels {
     return {
       momentary: this.#meter.momentary,
@@ -121,8 +127,8 @@ export class Master {
       this.#measure(piece);
       out.push(piece);
     }
-    const left = joined(out.map((piece) => piece.left));
-    return { left, right: out.every((piece) => piece.left === piece.right) ? left : joined(out.map((p) => p.right)) };
+    const left = whole(out.map((piece) => piece.left));
+    return { left, right: out.every((piece) => piece.left === piece.right) ? left : whole(out.map((p) => p.right)) };
   }
 
   #amplify(pcm: Float32Array, from: number, to: number): Float32Array {
@@ -162,14 +168,6 @@ export class Master {
   }
 }
 
-function joined(parts: readonly Float32Array[]): Float32Array {
-  const [first] = parts;
-  if (first && parts.length === 1) return first;
-  const whole = new Float32Array(parts.reduce((sum, part) => sum + part.length, 0));
-  let at = 0;
-  for (const part of parts) {
-    whole.set(part, at);
-    at += part.length;
-  }
-  return whole;
-}
+/** What is in one piece needs no copy: it is the caller's own. */
+const whole = (parts: readonly Float32Array[]): Float32Array =>
+  parts.length === 1 && parts[0] ? parts[0] : joined(parts);

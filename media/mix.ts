@@ -1,3 +1,4 @@
+import { factor } from './decibels.ts';
 import { type Span, ms } from './time.ts';
 
 /** How a dub is laid over the original. */
@@ -29,7 +30,7 @@ export type Overlap = 'both' | 'duck' | 'pan';
 /** Level of the original under a clip unless said otherwise, dB. */
 const UNDER: Readonly<Record<MixMode, number>> = { replace: -20, duck: -20, 'voice-over': -12 };
 /** Level of the voice that began first while another one speaks over it: 8 dB down. */
-export const BEHIND = 10 ** (-8 / 20);
+export const BEHIND = factor(-8);
 
 /** A whole mix from what is given of it. @throws RangeError */
 export function mixOf(given: Partial<Mix> = {}): Mix {
@@ -47,11 +48,6 @@ export function mixOf(given: Partial<Mix> = {}): Mix {
   if (!(mix.under <= 0)) throw new RangeError(`Cannot mix: under must be 0 dB at most, received ${mix.under}`);
   return mix;
 }
-
-/** Amplitude of a level in dB. */
-export const gainOf = (level: number): number => 10 ** (level / 20);
-/** Level of an amplitude, dB. */
-export const levelOf = (gain: number): number => 20 * Math.log10(gain);
 
 /** Raised cosine from 0 (`x` ≤ 0) to 1 (`x` ≥ 1); the rise and its mirror image add up to 1. */
 export const rise = (x: number): number => (x <= 0 ? 0 : x >= 1 ? 1 : 0.5 - 0.5 * Math.cos(Math.PI * x));

@@ -1,3 +1,4 @@
+import { decibels } from './decibels.ts';
 import { kaiser, sinc } from './kaiser.ts';
 
 /** Samples on each side that a point between two samples is made from. */
@@ -48,11 +49,6 @@ export function largest(pcm: Float32Array, from: number, to: number): number {
   }
   return most;
 }
-
-/** Decibels of an amplitude, full scale being 0; −∞ for nothing. */
-export const decibels = (amplitude: number): number => 20 * Math.log10(amplitude);
-/** The factor that so many decibels are. */
-export const factor = (db: number): number => 10 ** (db / 20);
 
 /**
  * The highest point that a stream's waveform has reached, between samples too (ITU-R BS.1770-4, annex 2).

@@ -1,4 +1,5 @@
 import { Observable, type OperatorFunction } from 'rxjs';
+import { joined } from '../media/audio.ts';
 import type { Clock } from '../media/clock.ts';
 import { rise } from '../media/mix.ts';
 import { Resampler } from '../media/resample.ts';
@@ -301,14 +302,4 @@ function fadeOut(pcm: Float32Array, length: number): void {
   const count = Math.min(length, pcm.length);
   const from = pcm.length - count;
   for (let i = 0; i < count; i += 1) pcm[from + i] = (pcm[from + i] ?? 0) * rise(1 - (i + 1) / count);
-}
-
-function joined(parts: readonly Float32Array[]): Float32Array {
-  const whole = new Float32Array(parts.reduce((n, part) => n + part.length, 0));
-  let offset = 0;
-  for (const part of parts) {
-    whole.set(part, offset);
-    offset += part.length;
-  }
-  return whole;
 }

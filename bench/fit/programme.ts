@@ -1,7 +1,8 @@
 import { Subject } from 'rxjs';
 import { SessionSpec } from '../../gateway/config.ts';
 import { Desk } from '../../gateway/session/desk.ts';
-import { type AudioChunk, endOf } from '../../media/audio.ts';
+import { within } from '../../gateway/session/within.ts';
+import { type AudioChunk, endOf, joined } from '../../media/audio.ts';
 import { MonotonicClock, clockAt } from '../../media/clock.ts';
 import { rubberband } from '../../media/rubberband.ts';
 import type { Scope } from '../../media/scope.ts';
@@ -157,13 +158,6 @@ async function room(load: Load, signal: AbortSignal): Promise<void> {
   signal.throwIfAborted();
 }
 
-/** As a live session has it (gateway/session/session.ts): what takes longer to say than the delay leaves is cut. */
-const TURNAROUND = seconds(1.7);
-export function within(delay: Span) {
-  const longest = Math.max(seconds(1.2), Math.min(seconds(5), delay - TURNAROUND)) as Span;
-  return { closing: { longest }, segmenting: { longest: Math.min(seconds(6), longest + seconds(1)) as Span } };
-}
-
 /** Samples in chunks of 20 ms. */
 export function* chunks(pcm: Float32Array, rate: SampleRate = RATE): Generator<AudioChunk> {
   const size = rate / 50;
@@ -193,14 +187,4 @@ export function tapped(stage: Stage<'synthesizer'>, into: (natural: Natural) => 
       }
     },
   };
-}
-
-export function joined(parts: readonly Float32Array[]): Float32Array {
-  const whole = new Float32Array(parts.reduce((sum, part) => sum + part.length, 0));
-  let offset = 0;
-  for (const part of parts) {
-    whole.set(part, offset);
-    offset += part.length;
-  }
-  return whole;
 }

@@ -2,6 +2,7 @@ import { Subject } from 'rxjs';
 import { SessionSpec } from '../../gateway/config.ts';
 import { Desk } from '../../gateway/session/desk.ts';
 import { LiveSource } from '../../gateway/session/live-source.ts';
+import { within } from '../../gateway/session/within.ts';
 import type { AudioChunk } from '../../media/audio.ts';
 import type { Clock } from '../../media/clock.ts';
 import { rubberband } from '../../media/rubberband.ts';
@@ -17,7 +18,6 @@ import type { SharedStages } from '../../pipeline/ear.ts';
 import { Lag } from '../../pipeline/lag.ts';
 import type { LineRecord } from '../../pipeline/ledger.ts';
 import type { LanguageStages } from '../../pipeline/voice.ts';
-import { within } from '../fit/programme.ts';
 import { AUDIO_SSRC, VIDEO_SSRC } from './publisher.ts';
 
 /** A source may run that much ahead of the clock, as in a session. */

@@ -1,7 +1,7 @@
 import type { AudioChunk } from '../../media/audio.ts';
+import { factor } from '../../media/decibels.ts';
 import { Levelling } from '../../media/levelling.ts';
 import { Master } from '../../media/mastering.ts';
-import { factor } from '../../media/true-peak.ts';
 import type { Finisher } from '../../media/timeline.ts';
 import type { SessionSpec } from '../config.ts';
 import type { StatsView } from '../protocol.ts';
@@ -32,7 +32,7 @@ export class Desk {
       lookahead: master.lookahead,
       process: (sound, at) => master.process(sound, at),
       get gain() {
-        return factor(master.levels.gain);
+        return factor(master.gain);
       },
     };
   }

@@ -17,8 +17,6 @@ import type { Fault } from '../../pipeline/fault.ts';
 import { Lag, type LagBounds } from '../../pipeline/lag.ts';
 import type { Mode } from '../../pipeline/mode.ts';
 import { toRate } from '../../pipeline/rate.ts';
-import { SEGMENTING } from '../../pipeline/segmenter.ts';
-import { CLOSING } from '../../pipeline/utterances.ts';
 import { delayOf, mixFor } from '../config.ts';
 import { FitCounts } from '../fit-counts.ts';
 import type { ModeView, StatsView } from '../protocol.ts';
@@ -32,6 +30,7 @@ import { ProcessLoad } from './process-load.ts';
 import { RECEIPT_EVERY, writeReceipt } from './receipt.ts';
 import { MediaSocket } from './socket.ts';
 import { type Sink, type VideoFormat } from './source.ts';
+import { within } from './within.ts';
 
 type Start = Extract<ToSession, { type: 'start' }>;
 
@@ -457,14 +456,6 @@ function lagOf({ spec, resume }: Start): LagBounds {
   const bounds = { least: seconds(least), most: seconds(most) };
   const begin = resume ? Math.min(bounds.most, Math.max(bounds.least, resume.delay)) : seconds(start);
   return { ...bounds, start: begin as Span };
-}
-
-/** From an utterance's last word to its dub in place: words settle about 1.1 s after they were said, the rest is quick. */
-const TURNAROUND = seconds(1.7);
-/** How long speech may get before it is cut: what takes longer to say than the delay leaves could never be dubbed. */
-function within(delay: Span) {
-  const longest = Math.max(seconds(1.2), Math.min(CLOSING.longest, delay - TURNAROUND)) as Span;
-  return { closing: { longest }, segmenting: { longest: Math.min(SEGMENTING.longest, longest + seconds(1)) as Span } };
 }
 
 const round = (value: number) => Math.round(value * 1_000) / 1_000;

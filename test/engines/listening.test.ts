@@ -9,7 +9,7 @@ import type { LineRecord } from '../../gateway/session/ipc.ts';
 import { OPUS_FRAME, OpusDecoder, OpusEncoder } from '../../media/opus.ts';
 import { resample } from '../../media/resample.ts';
 import { type ClockTime, type MediaTime, at, later, ms, samples, seconds } from '../../media/time.ts';
-import { levelOf } from '../../media/mix.ts';
+import { decibels } from '../../media/decibels.ts';
 import { Timeline } from '../../media/timeline.ts';
 import { decode, flite } from '../fakes/recordings.ts';
 
@@ -54,7 +54,7 @@ function dubbed(original: Float32Array, clips: readonly { start: MediaTime; pcm:
     delay: seconds(0),
     rate: 48_000,
     anchor: { media: at(0), clock: 0 as ClockTime },
-    mix: { under: levelOf(UNDER) },
+    mix: { under: decibels(UNDER) },
     keep: seconds(60),
   });
   for (const { start, pcm } of clips)

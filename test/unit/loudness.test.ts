@@ -2,7 +2,8 @@ import fc from 'fast-check';
 import { describe, expect, test } from 'vitest';
 import { LoudnessMeter, speechLoudness } from '../../media/loudness.ts';
 import type { SampleRate } from '../../media/time.ts';
-import { TruePeakMeter, decibels, truePeak } from '../../media/true-peak.ts';
+import { decibels } from '../../media/decibels.ts';
+import { TruePeakMeter, truePeak } from '../../media/true-peak.ts';
 
 const RATES = [8_000, 16_000, 22_050, 24_000, 32_000, 44_100, 48_000] as const;
 /** A sine of `hertz` whose peak lies at `db` below full scale. */

@@ -5,7 +5,8 @@ import { Limiter, type Stereo } from '../../media/limiter.ts';
 import { LoudnessMeter } from '../../media/loudness.ts';
 import { Master } from '../../media/mastering.ts';
 import { type SampleRate, at, samples } from '../../media/time.ts';
-import { factor, truePeak } from '../../media/true-peak.ts';
+import { factor } from '../../media/decibels.ts';
+import { truePeak } from '../../media/true-peak.ts';
 
 const RATE = 8_000;
 /** A voice as far as a meter is concerned: 3 syllables a second, a breath every 3 s; −3 dB from full scale or `db` lower. */

@@ -1,6 +1,7 @@
 import fc from 'fast-check';
 import { describe, expect, test } from 'vitest';
-import { gainOf, levelOf, mixOf, panned, softLimit } from '../../media/mix.ts';
+import { decibels, factor } from '../../media/decibels.ts';
+import { mixOf, panned, softLimit } from '../../media/mix.ts';
 import { type Overlay, type Played, Timeline, type TimelineOptions } from '../../media/timeline.ts';
 import { type ClockTime, at, ms, seconds } from '../../media/time.ts';
 
@@ -47,17 +48,17 @@ describe('under a clip', () => {
       'voice-over',
       'the original is 12 dB down, voice and all, though the background is known',
       true,
-      0.4 * gainOf(-12),
+      0.4 * factor(-12),
     ],
-    ['voice-over', 'the original is 12 dB down', false, 0.4 * gainOf(-12)],
+    ['voice-over', 'the original is 12 dB down', false, 0.4 * factor(-12)],
   ] as const)('%s: %s', ([mode, , background, expected]) => {
     expect(under({ mode }, background)).toBeCloseTo(expected, 6);
   });
 
   test('how far down is for the session to say', () => {
-    expect(under({ under: -6 }, false)).toBeCloseTo(0.4 * gainOf(-6), 6);
+    expect(under({ under: -6 }, false)).toBeCloseTo(0.4 * factor(-6), 6);
     expect(under({ mode: 'voice-over', under: -Infinity }, false)).toBe(0);
-    expect(levelOf(gainOf(-13))).toBeCloseTo(-13, 12);
+    expect(decibels(factor(-13))).toBeCloseTo(-13, 12);
     expect(() => mixOf({ under: Number.NaN })).toThrow('under must be 0 dB at most, received NaN');
   });
 
@@ -183,7 +184,7 @@ describe('two voices at once', () => {
       const { voice } = hear(timeline, 4_000);
       for (const [millis, expected] of [
         [1_200, 0.2],
-        [1_750, 0.4 + 0.2 * gainOf(-8)],
+        [1_750, 0.4 + 0.2 * factor(-8)],
         [2_300, 0.2],
       ] as const) {
         expect(sampleAt(voice, millis)).toBeCloseTo(expected, 6);

@@ -1,7 +1,8 @@
 import fc from 'fast-check';
 import { describe, expect, test } from 'vitest';
 import { ManualClock } from '../../media/clock.ts';
-import { levelOf, rise, softLimit } from '../../media/mix.ts';
+import { decibels } from '../../media/decibels.ts';
+import { rise, softLimit } from '../../media/mix.ts';
 import { type Played, Timeline, type TimelineOptions } from '../../media/timeline.ts';
 import { type ClockTime, at, ms, seconds } from '../../media/time.ts';
 
@@ -13,7 +14,7 @@ const EDGE = 40;
 const now = (millis: number) => (millis * 1_000) as ClockTime;
 const anchor = { media: at(0), clock: now(0) };
 /** Fades of 2 ms, ducking in 4 ms, back in 6 ms: short enough to read. */
-const mix = { under: levelOf(0.25), fade: ms(2), attack: ms(4), release: ms(6), hold: ms(0) };
+const mix = { under: decibels(0.25), fade: ms(2), attack: ms(4), release: ms(6), hold: ms(0) };
 
 const timelineOf = (options: Partial<TimelineOptions> = {}) =>
   new Timeline({ delay: ms(4_000), rate: RATE, anchor, mix, ...options });
