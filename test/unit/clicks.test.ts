@@ -19,10 +19,12 @@ test('a vowel that fades in and out has no click, nor has silence', () => {
   expect(findClicks(new Float32Array(RATE), RATE)).toEqual([]);
 });
 
-test('a jump of the gain is found where it is, wherever that is', () => {
+test('a jump of the gain is found where it is, wherever there is sound to jump', () => {
   const clean = vowel(1);
+  // Where the sound crosses zero, a change of its gain is no jump.
+  const sounds = (place: number) => Math.abs(clean[place - 1]!) > 0.02 && Math.abs(clean[place]!) > 0.02;
   fc.assert(
-    fc.property(fc.integer({ min: 9_600, max: 38_400 }), (place) => {
+    fc.property(fc.integer({ min: 9_600, max: 38_400 }).filter(sounds), (place) => {
       const clicks = findClicks(
         clean.map((x, i) => (i < place ? x : x * 0.7)),
         RATE,
