@@ -1,6 +1,7 @@
 import type { AudioChunk } from '../media/audio.ts';
 import type { Overlay } from '../media/timeline.ts';
 import type { Interval, MediaTime, SampleRate, Span } from '../media/time.ts';
+import type { Phoneme } from './face.ts';
 
 export type SpeakerId = string & { readonly kind: 'speaker' };
 export type UtteranceId = string & { readonly kind: 'utterance' };
@@ -191,6 +192,8 @@ export interface Clip extends Overlay {
   readonly fit: Fit;
   /** The words that are heard and when, where the voice tells; words left to the caption are not among them. */
   readonly words?: readonly Word[];
+  /** The speech sounds that are heard and when, where the voice tells. */
+  readonly phonemes?: readonly Phoneme[];
 }
 
 /** What fitting did to a line. Lengths in microseconds. */
@@ -247,14 +250,4 @@ export interface Cue extends Interval {
   readonly draft: boolean;
   /** Where it does not cover a face; at the bottom unless told. */
   readonly place?: 'top' | 'bottom';
-}
-
-/** The face to drive and the speech to drive it with. */
-export interface Shot extends Interval {
-  readonly frame: Uint8Array;
-  readonly speech: Float32Array;
-}
-export interface Picture {
-  readonly start: MediaTime;
-  readonly frame: Uint8Array;
 }

@@ -1,5 +1,6 @@
 import { type AudioChunk, endOf, isAudio } from '../media/audio.ts';
 import { type Interval, type MediaTime, between, earlier, later, ms, samples, seconds } from '../media/time.ts';
+import type { Patch, Planes, VideoFrame } from '../media/video-frame.ts';
 import type { Word } from './domain.ts';
 import { Fault, type FaultKind } from './fault.ts';
 import type { Stage, StageKind, StageMap } from './stage.ts';
@@ -62,6 +63,20 @@ const tooMuch = (text: string, span: number) => {
   return text.length > CHARACTERS_PER_SECOND * length + 40 || text.split(/\s+/).length > WORDS_PER_SECOND * length + 8;
 };
 
+/** Patches that would not lie on the picture. */
+const outside = (patches: readonly Patch[], frame: Planes): string | undefined =>
+  patches.every(
+    ({ left, top, width, height, y, u, v }) =>
+      [left, top, width, height].every((edge) => Number.isInteger(edge) && edge >= 0 && edge % 2 === 0) &&
+      left + width <= frame.width &&
+      top + height <= frame.height &&
+      y.length === width * height &&
+      u.length * 4 === y.length &&
+      v.length * 4 === y.length,
+  )
+    ? undefined
+    : 'it gave a patch that does not lie on the picture';
+
 const checks: { readonly [K in StageKind]: Check<K> } = {
   enhancer: audio,
   separator: (out, heard) =>
@@ -111,7 +126,39 @@ const checks: { readonly [K in StageKind]: Check<K> } = {
       return `it does not stop speaking: ${spoken.length / 1e6} s for ${line.text.length} characters`;
     return last && spoken.peak < AUDIBLE ? 'it said nothing' : undefined;
   },
-  lipDriver: ({ frame }) => (frame.length === 0 ? 'it gave a picture without pixels' : undefined),
+  faceTracker: ({ start, faces }, heard) =>
+    placed({ start, end: start }, heard) ??
+    (faces.some(
+      ({ landmarks, opening }) => landmarks.length !== 136 || !landmarks.every(Number.isFinite) || !(opening >= 0),
+    )
+      ? 'it saw a face without a shape'
+      : undefined),
+  activeSpeaker: (out, { items }) => {
+    const scene = items.find(({ start, end }) => start === out.start && end === out.end);
+    if (!scene) return 'it spoke of a scene that it was not given';
+    return out.faces.every(
+      ({ id, scores }) => scene.faces.some((face) => face.id === id) && scores.every(Number.isFinite),
+    )
+      ? undefined
+      : 'its scores are no numbers, or about nobody';
+  },
+  lipDriver: ({ start, face, patches }, { items }) => {
+    const shot = items.find((item) => item.start === start && item.face.id === face);
+    return shot ? outside(patches, shot.frame) : 'it drove a picture that it was not given';
+  },
+  restorer: ({ start, face, patches }, { items }) => {
+    const rough = items.find((item) => item.start === start && item.face.id === face);
+    return rough ? outside(patches, rough.frame) : 'it restored a picture that it was not given';
+  },
+  interpolator: (out, { items }) => {
+    const pair = items.findLast(({ start, end }) => out.start >= start && out.start <= end);
+    if (!pair) return 'it made a picture for a time that it was not given';
+    return out.width === pair.before.width &&
+      out.height === pair.before.height &&
+      out.y.length === out.width * out.height
+      ? undefined
+      : 'its picture has another size';
+  },
 };
 
 /** One lie costs what it is about where there are items, else the run. */
@@ -124,11 +171,17 @@ const kindOf: Record<StageKind, FaultKind> = {
   aligner: 'rejected',
   translator: 'rejected',
   synthesizer: 'rejected',
+  faceTracker: 'unavailable',
+  activeSpeaker: 'rejected',
   lipDriver: 'rejected',
+  restorer: 'rejected',
+  interpolator: 'rejected',
 };
 
-const placeOf = (item: AudioChunk | Interval): Interval =>
-  isAudio(item) ? { start: item.start, end: endOf(item) } : item;
+const placeOf = (item: AudioChunk | Interval | VideoFrame): Interval => {
+  if ('rate' in item) return { start: item.start, end: endOf(item) };
+  return 'end' in item ? item : { start: item.start, end: item.start };
+};
 
 /**
  * The same stage, not believed blindly: an answer that cannot be true (samples that are no numbers, times it was not
@@ -150,8 +203,7 @@ export function honest<K extends StageKind>(stage: Stage<K>): Stage<K> {
           whole = whole
             ? { start: Math.min(whole.start, start) as MediaTime, end: Math.max(whole.end, end) as MediaTime }
             : { start, end };
-          // Only what an answer is checked against: never the samples, which are borrowed.
-          items.push(isAudio(item) ? { ...item, pcm: EMPTY } : item);
+          items.push(light(item));
           if (items.length > REMEMBERED) forget(items);
           yield item;
         }
@@ -166,6 +218,18 @@ export function honest<K extends StageKind>(stage: Stage<K>): Stage<K> {
   };
 }
 const EMPTY = new Float32Array(0);
+const NO_PIXELS = { y: new Uint8Array(0), u: new Uint8Array(0), v: new Uint8Array(0) };
+
+/** Only what an answer is checked against: never samples, which are borrowed, nor pixels, which are many. */
+function light<T extends object>(item: T): T {
+  if (isAudio(item)) return { ...item, pcm: EMPTY };
+  const pictures = Object.entries(item).flatMap(([key, value]: [string, unknown]) =>
+    typeof value === 'object' && value !== null && 'colour' in value
+      ? [[key, { ...value, ...NO_PIXELS }] as const]
+      : [],
+  );
+  return { ...item, ...('colour' in item ? NO_PIXELS : {}), ...Object.fromEntries(pictures) };
+}
 
 /** The oldest goes; of a segment's chunks the first stays, which says where it began. */
 function forget(items: object[]): void {

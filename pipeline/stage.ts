@@ -1,14 +1,13 @@
 import type { AudioChunk } from '../media/audio.ts';
 import type { Clock } from '../media/clock.ts';
 import type { SampleRate, Span } from '../media/time.ts';
+import type { VideoFrame } from '../media/video-frame.ts';
 import type {
   Activity,
   Alignment,
   Hypothesis,
   Language,
   Line,
-  Picture,
-  Shot,
   Speech,
   SpeechChunk,
   Spoken,
@@ -16,6 +15,7 @@ import type {
   Turn,
   Utterance,
 } from './domain.ts';
+import type { Driven, Pair, Rough, Scene, Seen, Shot, Speaking } from './face.ts';
 
 interface Common {
   /** Algorithmic delay: how far output trails input when the model costs nothing. */
@@ -92,7 +92,29 @@ export interface StageMap {
         readonly rates?: Rates;
       };
   };
-  lipDriver: { in: Shot; out: Picture; caps: Common & { readonly needsFace: boolean } };
+  /** What is seen in each picture, in order. */
+  faceTracker: {
+    in: VideoFrame;
+    out: Seen;
+    caps: Common & { readonly mostFaces: number; readonly embeddings: boolean };
+  };
+  /** One answer per scene, in order, about the scene's faces. */
+  activeSpeaker: { in: Scene; out: Speaking; caps: Common };
+  /** One driven picture per shot, in order. */
+  lipDriver: {
+    in: Shot;
+    out: Driven;
+    caps: Common & {
+      /** Wants to see faces also while nobody speaks for them. */
+      readonly watches: boolean;
+      /** Takes `phonemes`; others go by the sound alone. */
+      readonly phonemes: boolean;
+    };
+  };
+  /** One driven picture per rough one, in order. */
+  restorer: { in: Rough; out: Driven; caps: Common };
+  /** `count` pictures per pair, in order, at even distances between the two. */
+  interpolator: { in: Pair; out: VideoFrame; caps: Common };
 }
 export type StageKind = keyof StageMap;
 

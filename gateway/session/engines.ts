@@ -11,7 +11,8 @@ import type { LanguageStages } from '../../pipeline/voice.ts';
 import { choose, isNeeded } from '../choice.ts';
 import type { SessionSpec } from '../config.ts';
 
-type Dubbing = Exclude<StageKind, 'lipDriver'>;
+/** Pictures have a process of their own. */
+type Dubbing = Exclude<StageKind, 'faceTracker' | 'activeSpeaker' | 'lipDriver' | 'restorer' | 'interpolator'>;
 
 /** What is taken for granted of an engine that is not there yet: nothing. */
 const UNKNOWN: { readonly [K in Dubbing]: StageMap[K]['caps'] } = {

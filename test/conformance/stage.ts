@@ -47,7 +47,12 @@ function due(stage: Stage, item: object): MediaTime {
     case 'translator':
     case 'synthesizer':
       return end;
+    case 'activeSpeaker':
+      return end;
+    case 'faceTracker':
     case 'lipDriver':
+    case 'restorer':
+    case 'interpolator':
       return earlier(start, stage.caps.lookahead);
   }
 }
@@ -130,7 +135,28 @@ const promises: { [K in StageKind]: (input: readonly In<K>[], output: readonly O
       for (const offset of offsets) expect(offset >= 0 && offset <= length).toBe(true);
     }
   },
-  lipDriver: () => {},
+  faceTracker: (input, output) => {
+    expect(output.map(({ start }) => start)).toEqual(input.map(({ start }) => start));
+    for (const { faces } of output) for (const { landmarks } of faces) expect(landmarks).toHaveLength(136);
+  },
+  activeSpeaker: (input, output) => {
+    expect(output.map(placeOf)).toEqual(input.map(placeOf));
+    for (const [n, { faces }] of output.entries()) {
+      expect(faces.map(({ id }) => id)).toEqual(input[n]!.faces.map(({ id }) => id));
+    }
+  },
+  lipDriver: (input, output) => {
+    const shots = (all: readonly { start: MediaTime; face: unknown }[]) =>
+      all.map(({ start, face }) => [start, typeof face === 'object' ? (face as { id: string }).id : face]);
+    expect(shots(output)).toEqual(shots(input));
+    for (const [n, { patches }] of output.entries()) if (!input[n]!.take) expect(patches).toEqual([]);
+  },
+  restorer: (input, output) => {
+    expect(output.map(({ start }) => start)).toEqual(input.map(({ start }) => start));
+  },
+  interpolator: (input, output) => {
+    expect(output.length).toBe(input.reduce((sum, { count }) => sum + count, 0));
+  },
 };
 function segmentsOf(input: readonly SpeechChunk[]): [MediaTime, MediaTime][] {
   const segments = new Map<number, [MediaTime, MediaTime]>();
