@@ -121,6 +121,12 @@ function questions(port: number): Question[] {
       },
     },
     {
+      name: 'libavcodec',
+      needed: 'libavcodec 59, codecs of driven pictures',
+      fix: apt('libavcodec59'),
+      look: loads('libavcodec.so.59', 'libavcodec.59.dylib', 'libavcodec59'),
+    },
+    {
       name: 'Opus',
       needed: 'libopus, codec of the live loop',
       fix: apt('libopus0'),

@@ -5,6 +5,7 @@ import { Trouble } from './trouble.mjs';
 /** Debian 12 packages without which a session cannot run. */
 export const RUN_PACKAGES = [
   'ffmpeg', // files in, files out, the sample programme
+  'libavcodec59', // pictures in and out, for driven lips
   'libopus0', // the codec of the live loop
   'libpocketsphinx3', // recognition
   'pocketsphinx-en-us',
