@@ -49,6 +49,18 @@ export const H264: PayloadFormat = {
   startsKeyFrame: (payload) => startingIn(payload).some((type) => type === SPS || type === IDR),
 };
 
+/** Whether a picture forgets everything before it: an IDR, not only an intra picture with parameters (H.264 §7.4.1.2.4). */
+export const isIdr = (payloads: readonly Uint8Array[]): boolean =>
+  payloads.some((payload) => startingIn(payload).includes(IDR));
+
+/** The sequence and picture parameter sets in a picture's payloads. */
+export const parameterSetsIn = (payloads: readonly Uint8Array[]): Uint8Array[] =>
+  (depacketizeH264(payloads) ?? []).filter((nal) => typeOf(nal) === SPS || typeOf(nal) === PPS);
+
+/** Whether both kinds of parameter sets are among NAL units. */
+export const isComplete = (nals: readonly Uint8Array[]): boolean =>
+  nals.some((nal) => typeOf(nal) === SPS) && nals.some((nal) => typeOf(nal) === PPS);
+
 /** Where NAL units lie in a frame: after start codes (Annex B), or after lengths of so many bytes (ISO/IEC 14496-15). */
 export type NalFraming = 'annex-b' | 1 | 2 | 4;
 

@@ -1,9 +1,9 @@
 import { AV1, depacketizeAv1 } from './av1.ts';
 import { type NalFraming, H264, depacketizeH264, frameOf, nalUnits, packetizeH264 } from './h264.ts';
-import type { PayloadFormat } from './payload.ts';
+import type { PayloadFormat, PictureId } from './payload.ts';
 import type { VideoCodec } from './video.ts';
-import { VP8, depacketizeVp8, packetizeVp8 } from './vp8.ts';
-import { VP9, depacketizeVp9, packetizeVp9 } from './vp9.ts';
+import { VP8, depacketizeVp8, packetizeVp8, vp8PictureId } from './vp8.ts';
+import { VP9, depacketizeVp9, packetizeVp9, vp9PictureId } from './vp9.ts';
 
 const FORMATS = { VP8, VP9, H264, AV1 } as const satisfies Record<VideoCodec, PayloadFormat>;
 
@@ -13,6 +13,28 @@ export const keyFrameIn = (codec: VideoCodec, payloads: readonly Uint8Array[]): 
 
 /** Whether `payload` may be the first of a picture. */
 export const startsFrame = (codec: VideoCodec, payload: Uint8Array): boolean => FORMATS[codec].startsFrame(payload);
+
+/** What a picture's descriptors call it; `undefined` where they do not, and for codecs whose descriptors cannot. */
+export function pictureIdOf(codec: VideoCodec, payload: Uint8Array): PictureId | undefined {
+  return codec === 'VP8' ? vp8PictureId(payload) : codec === 'VP9' ? vp9PictureId(payload) : undefined;
+}
+
+/** One encoded picture as RTP payloads of at most {@link MAX_PAYLOAD} bytes, in order. */
+export function payloadsOf(
+  codec: 'VP8' | 'VP9' | 'H264',
+  frame: Uint8Array,
+  id: PictureId | undefined,
+  framing: NalFraming = 'annex-b',
+): Uint8Array[] {
+  switch (codec) {
+    case 'VP8':
+      return packetizeVp8(frame, id);
+    case 'VP9':
+      return packetizeVp9(frame, id);
+    case 'H264':
+      return packetizeH264(nalUnits(frame, framing));
+  }
+}
 
 const PICTURE_IDS = 0x8000;
 
@@ -40,16 +62,9 @@ export class Packetizer {
   /** The payloads of one picture, in order; none when the frame is empty. */
   packetize(frame: Uint8Array): Uint8Array[] {
     if (frame.byteLength === 0) return [];
-    const pictureId = this.#pictureId;
-    this.#pictureId = (pictureId + 1) % PICTURE_IDS;
-    switch (this.codec) {
-      case 'VP8':
-        return packetizeVp8(frame, pictureId);
-      case 'VP9':
-        return packetizeVp9(frame, pictureId);
-      case 'H264':
-        return packetizeH264(nalUnits(frame, this.framing));
-    }
+    const id: PictureId = { value: this.#pictureId, bits: 15 };
+    this.#pictureId = (id.value + 1) % PICTURE_IDS;
+    return payloadsOf(this.codec, frame, id, this.framing);
   }
 }
 

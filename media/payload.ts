@@ -26,3 +26,20 @@ export function join(parts: readonly Uint8Array[]): Uint8Array {
   }
   return whole;
 }
+
+/** What VP8's and VP9's payload descriptors count pictures with: 7 or 15 bits (RFC 7741 §4.2, RFC 9628 §4.2). */
+export interface PictureId {
+  readonly value: number;
+  readonly bits: 7 | 15;
+}
+
+/** The picture id that begins at `payload[at]`; its first bit says how long it is. */
+export function pictureIdAt(payload: Uint8Array, at: number): PictureId | undefined {
+  const [first, second] = [payload[at], payload[at + 1]];
+  if (first === undefined) return undefined;
+  if ((first & 0x80) === 0) return { value: first, bits: 7 };
+  return second === undefined ? undefined : { value: ((first & 0x7f) << 8) | second, bits: 15 };
+}
+
+export const pictureIdBytes = ({ value, bits }: PictureId): readonly number[] =>
+  bits === 7 ? [value & 0x7f] : [0x80 | ((value >> 8) & 0x7f), value & 0xff];

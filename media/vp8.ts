@@ -1,4 +1,4 @@
-import { MAX_PAYLOAD, type PayloadFormat, cut, join } from './payload.ts';
+import { MAX_PAYLOAD, type PayloadFormat, type PictureId, cut, join, pictureIdAt, pictureIdBytes } from './payload.ts';
 
 /** What stands before the VP8 data in an RTP payload (RFC 7741 §4.2). */
 interface Descriptor {
@@ -37,14 +37,21 @@ export const VP8: PayloadFormat = {
     startsFrame(payload) && ((payload[descriptorOf(payload)?.size ?? payload.length] ?? 1) & 1) === 0,
 };
 
+/** The PictureID that a payload's descriptor carries, if it carries one (RFC 7741 §4.2). */
+export function vp8PictureId(payload: Uint8Array): PictureId | undefined {
+  const extended = ((payload[0] ?? 0) & 0x80) !== 0 && ((payload[1] ?? 0) & 0x80) !== 0;
+  return extended ? pictureIdAt(payload, 2) : undefined;
+}
+
 /**
- * One VP8 frame as RTP payloads with a 15 bit PictureID. The data partitions are not told apart: everything is
+ * One VP8 frame as RTP payloads with a PictureID, or without. The data partitions are not told apart: everything is
  * partition 0, as RFC 7741 §4.2 allows a sender that does not know them.
  */
-export function packetizeVp8(frame: Uint8Array, pictureId: number): Uint8Array[] {
-  return cut(frame, MAX_PAYLOAD - 4).map((piece, i) =>
-    join([Uint8Array.of(i === 0 ? 0x90 : 0x80, 0x80, 0x80 | ((pictureId >> 8) & 0x7f), pictureId & 0xff), piece]),
-  );
+export function packetizeVp8(frame: Uint8Array, id: PictureId | undefined): Uint8Array[] {
+  return cut(frame, MAX_PAYLOAD - 4).map((piece, i) => {
+    const start = i === 0 ? 0x10 : 0;
+    return join([id ? Uint8Array.of(0x80 | start, 0x80, ...pictureIdBytes(id)) : Uint8Array.of(start), piece]);
+  });
 }
 
 /** The frame out of all its payloads, in order; `undefined` when one of them is not VP8. */

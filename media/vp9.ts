@@ -1,4 +1,4 @@
-import { MAX_PAYLOAD, type PayloadFormat, cut, join } from './payload.ts';
+import { MAX_PAYLOAD, type PayloadFormat, type PictureId, cut, join, pictureIdAt, pictureIdBytes } from './payload.ts';
 
 /** What stands before the VP9 data in an RTP payload (RFC 9628 §4.2). */
 interface Descriptor {
@@ -74,13 +74,18 @@ export const VP9: PayloadFormat = {
   },
 };
 
-/** One VP9 frame without layers as RTP payloads: flexible mode off, 15 bit picture id. */
-export function packetizeVp9(frame: Uint8Array, pictureId: number): Uint8Array[] {
+/** The picture id that a payload's descriptor carries, if it carries one (I bit, RFC 9628 §4.2). */
+export const vp9PictureId = (payload: Uint8Array): PictureId | undefined =>
+  ((payload[0] ?? 0) & 0x80) !== 0 ? pictureIdAt(payload, 1) : undefined;
+
+/** One VP9 frame without layers as RTP payloads: flexible mode off, with a picture id or without. */
+export function packetizeVp9(frame: Uint8Array, id: PictureId | undefined): Uint8Array[] {
   const predicted = isVp9KeyFrame(frame) ? 0 : 0x40;
   const pieces = cut(frame, MAX_PAYLOAD - 3);
   return pieces.map((piece, i) => {
     const edges = (i === 0 ? 0x08 : 0) | (i === pieces.length - 1 ? 0x04 : 0);
-    return join([Uint8Array.of(0x80 | predicted | edges, 0x80 | ((pictureId >> 8) & 0x7f), pictureId & 0xff), piece]);
+    const has = id ? 0x80 : 0;
+    return join([Uint8Array.of(has | predicted | edges, ...(id ? pictureIdBytes(id) : [])), piece]);
   });
 }
 
