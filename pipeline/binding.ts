@@ -212,10 +212,8 @@ export class Binding {
     const why = runsOf(path).flatMap(([state, from, to]): Ground[] => {
       const length = to - from;
       if (state === 0) {
-        return Array.from({ length }, (_, n) => {
-          if (!candidates.some(({ faces }) => faces[from + n])) return 'absent';
-          return anything[from + n] ? 'silent' : 'unknown';
-        });
+        const mouths = anything.subarray(from, to).includes(1) ? 'silent' : 'unknown';
+        return Array.from({ length }, (_, n) => (candidates.some(({ faces }) => faces[from + n]) ? mouths : 'absent'));
       }
       const heard = [...candidates[state - 1]!.scores.subarray(from, to)].filter((score) => !Number.isNaN(score));
       const mean = heard.reduce((sum, score) => sum + limited(score, MOST), 0) / heard.length;

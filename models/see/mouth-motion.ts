@@ -8,10 +8,11 @@ import { levels, voiced } from '../../pipeline/voiced.ts';
 import { defineEngine } from '../engine.ts';
 
 const PICTURE = STRIP * STRIP;
-/** Where the mouth lies in a strip whose picture is a face box. */
-const MOUTH = { left: 32, right: 80, top: 68, bottom: 104 } as const;
-/** Pictures on both sides that a picture is judged with: 0.8 s. */
-const AROUND = 20;
+/** Where mouth and chin lie in a strip, and the part of the face above, which tells how the head moves. */
+const MOUTH = { left: 34, right: 78, top: 80, bottom: 112 } as const;
+const FACE = { top: 22, bottom: 80 } as const;
+/** Pictures on both sides that a picture is judged with: 1.2 s. */
+const AROUND = 30;
 /** Mean change of grey from one picture to the next but one that a mouth makes when it says something. */
 const MOVES = 2.5;
 /** How like motion and sound must be (correlation), and how much a likeness of 1 more is worth. */
@@ -30,11 +31,11 @@ function motion(grey: Uint8Array): Float32Array {
       for (let x = 0; x < STRIP; x += 1) {
         const change = Math.abs(grey[after + y * STRIP + x]! - grey[before + y * STRIP + x]!);
         if (x >= MOUTH.left && x < MOUTH.right && y >= MOUTH.top && y < MOUTH.bottom) mouth += change;
-        else if (y < MOUTH.top) rest += change;
+        else if (y >= FACE.top && y < FACE.bottom) rest += change;
       }
     }
     const area = (MOUTH.right - MOUTH.left) * (MOUTH.bottom - MOUTH.top);
-    return Math.max(0, mouth / area - rest / (STRIP * MOUTH.top));
+    return Math.max(0, mouth / area - rest / (STRIP * (FACE.bottom - FACE.top)));
   });
 }
 
@@ -77,7 +78,7 @@ export function mouthScores(grey: Uint8Array, pcm: Float32Array): Float32Array {
 
 /**
  * Whose mouth goes with the sound, without a network: the correlation of how much the mouth moves with how loud it is,
- * over 1.6 s. For machines without the weights of `lr-asd`, which sees much more.
+ * over 2.4 s. For machines without the weights of `lr-asd`, which sees much more.
  */
 export const mouthMotion = defineEngine({
   kind: 'activeSpeaker',
