@@ -15,10 +15,12 @@ import { fsmnVad } from './detect/fsmn-vad.ts';
 import { gtcrn } from './clean/gtcrn.ts';
 import { identity } from './translate/identity.ts';
 import { llmTranslator } from './translate/llm-translator.ts';
+import { lrAsd } from './see/lr-asd.ts';
 import { m2m100, nllb } from './translate/m2m100.ts';
 import { indexTts } from './speak/index-tts.ts';
 import { kokoro } from './speak/kokoro.ts';
 import { mdxNet } from './clean/mdx-net.ts';
+import { mouthMotion } from './see/mouth-motion.ts';
 import { openaiRecognizer } from './recognize/openai-recognizer.ts';
 import { openaiSpeech } from './speak/openai-speech.ts';
 import { phoneAligner } from './align/phone-aligner.ts';
@@ -76,6 +78,10 @@ export const engines: readonly Engine[] = [
   f5tts,
   elevenlabs,
   openaiSpeech,
+
+  // Engines that tell whose mouth goes with the voice.
+  lrAsd,
+  mouthMotion,
 ];
 
 export const registry = (): EngineRegistry => new EngineRegistry(engines, entry('./index.ts', import.meta.url));
