@@ -6,11 +6,17 @@ import type { Outline } from './mouth-outline.ts';
 const FINE = 2;
 /** The patch's edge, over which nothing moves yet; px, and at least as a share of the distance between the eyes. */
 const EDGE = 5;
+/** An opening of fewer pixels is a line. */
+const THIN = 2;
 const EDGE_SHARE = 0.1;
 /** The part of the lower lip's way that the chin goes with it. */
 const JAW = 0.6;
 /** Of an opening of the source that is taken out, so much of the way the lower lip has made. */
 const LOWER = 0.78;
+/** Landmarks of an open mouth lie within its edges by so much: a share of its opening, and of the distance between the eyes. */
+const WITHIN = { opening: 0.22, eyes: 0.03 } as const;
+/** The line on which lips meet is moved by so much at most, distances between the eyes. */
+const SINKS = 0.07;
 /** Around the opening, in parts of its height, where the interior fades into the lips. */
 export const RIM = 0.16;
 
@@ -62,9 +68,11 @@ export class LowerFace {
   /** What to add to a pixel's place to find where it comes from. */
   dx = new Float32Array(0);
   dy = new Float32Array(0);
-  /** Place in the mouth's opening: −1 … 1 from corner to corner, and 0 … 1 from lip to lip; `across` is 9 elsewhere. */
+  /** Place in the mouth's opening: −1 … 1 from corner to corner, and 0 … 1 from lip to lip; only where `cover` is not 0. */
   across = new Float32Array(0);
   down = new Float32Array(0);
+  /** How much of a pixel is opening, 0 … 1. */
+  cover = new Float32Array(0);
   #from = new Float32Array(0);
   #to = new Float32Array(0);
   #shift = new Float32Array(0);
@@ -75,7 +83,7 @@ export class LowerFace {
     const size = box.width * box.height;
     if (this.dx.length < size) {
       const fresh = () => new Float32Array(size);
-      [this.dx, this.dy, this.across, this.down] = [fresh(), fresh(), fresh(), fresh()];
+      [this.dx, this.dy, this.across, this.down, this.cover] = [fresh(), fresh(), fresh(), fresh(), fresh()];
     }
     this.box = box;
     const corners: readonly (readonly [number, number])[] = [
@@ -107,6 +115,12 @@ export class LowerFace {
     const half = (innerRight - innerLeft) / 2;
     const chin = Math.min(now.chin - 0.14 * now.eyes, bottom - 0.1 * now.eyes);
     const dropped = shape.gap - now.gap;
+    const closed = shape.closed * now.eyes;
+    // Lips meet where they did when they were closed, not where the upper lip is just now; near enough for any tilt of the head.
+    const guess = now.upperInner(0) + (1 - LOWER) * now.gap;
+    const sunk = Math.max(-SINKS, Math.min(SINKS, (shape.seam - guess) / now.eyes)) * now.eyes * shape.replaced;
+    // Where lips close, what landmarks leave of the opening must go too, at its corners most of all.
+    const within = Math.min(WITHIN.eyes * now.eyes, WITHIN.opening * Math.max(0, now.gap - closed));
     for (let k = 0; k < count; k += 1) {
       const x = first + k / FINE;
       const corner = x < 0 ? now.left * scale : now.right * scale;
@@ -118,14 +132,17 @@ export class LowerFace {
         : (corner / scale - corner) * (1 - smooth((x - corner) / (edge - corner || 1)));
       this.#shift[k] = shift;
       const source = x + shift;
-      const [uo, ui] = [now.upperOuter(source), now.upperInner(source)];
-      const li = Math.max(ui, now.lowerInner(source));
-      const lo = Math.max(li, now.lowerOuter(source));
+      const along = source / (1.07 * (source < 0 ? now.left : now.right));
+      const more = within * Math.sqrt(Math.max(0, 1 - along * along));
+      const uo = now.upperOuter(source);
+      const ui = Math.max(now.upperInner(source) - more, uo + 0.4 * (now.upperInner(source) - uo));
+      const lo = Math.max(now.lowerInner(source), now.lowerOuter(source));
+      const li = Math.max(ui, Math.min(now.lowerInner(source) + more, lo - 0.4 * (lo - now.lowerInner(source))));
       const upper = Math.min(uo, ui);
       const u = (x - middle) / half;
       const round = Math.max(0, 1 - u * u);
       const gap = shape.gap * round ** 0.75;
-      const seam = ui + (1 - LOWER) * (li - ui);
+      const seam = ui + (1 - LOWER) * (li - ui) + sunk * round;
       const at = k * NODES;
       from[at + TOP] = to[at + TOP] = now.nose;
       from[at + UPPER_OUTER] = upper;
@@ -172,7 +189,7 @@ export class LowerFace {
   }
 
   #pixels(now: Outline, first: number, count: number, [middle, half]: readonly [number, number]): void {
-    const { box, dx, dy, across, down } = this;
+    const { box, dx, dy, across, down, cover } = this;
     const [from, to] = [this.#from, this.#to];
     const { cos, sin, eyes } = now;
     const edge = Math.max(EDGE, EDGE_SHARE * eyes);
@@ -186,7 +203,7 @@ export class LowerFace {
         const y = py * cos - px * sin;
         const k = Math.min(count - 1, Math.max(0, Math.round((x - first) * FINE)));
         const at = k * NODES;
-        across[i] = 9;
+        cover[i] = 0;
         if (y <= to[at + TOP]! || y >= to[at + BOTTOM]!) {
           dx[i] = dy[i] = 0;
           continue;
@@ -199,8 +216,11 @@ export class LowerFace {
           move = s * (from[at + UPPER_OUTER]! - to[at + UPPER_OUTER]!);
           sideways = s;
         } else if (y < to[at + UPPER_INNER]!) move = between(from, to, at + UPPER_OUTER, y);
-        else if (y < to[at + LOWER_INNER]!) move = between(from, to, at + UPPER_INNER, y);
-        else if (y < to[at + LOWER_OUTER]!) move = between(from, to, at + LOWER_INNER, y);
+        else if (y < to[at + LOWER_INNER]!) {
+          // Of a mouth that all but closes nothing is left to be seen: lips as far as they go.
+          const node = y - to[at + UPPER_INNER]! < opened / 2 ? UPPER_INNER : LOWER_INNER;
+          move = opened < THIN ? from[at + node]! - y : between(from, to, at + UPPER_INNER, y);
+        } else if (y < to[at + LOWER_OUTER]!) move = between(from, to, at + LOWER_INNER, y);
         else if (y < to[at + CHIN]!) {
           const lip = from[at + LOWER_OUTER]! - to[at + LOWER_OUTER]!;
           const s = smooth((y - to[at + LOWER_OUTER]!) / (to[at + CHIN]! - to[at + LOWER_OUTER]!));
@@ -211,12 +231,14 @@ export class LowerFace {
           move = s * (from[at + CHIN]! - to[at + CHIN]!);
           sideways = 0.3 * s;
         }
-        if (opened > 0.5) {
-          const t = (y - to[at + UPPER_INNER]!) / opened;
-          if (t > -RIM && t < 1 + RIM) {
-            across[i] = (x - middle) / half;
-            down[i] = t;
-          }
+        // A pixel is covered by as much of the opening as lies on it, and by a rim that fades.
+        const depth = Math.min(y - to[at + UPPER_INNER]!, to[at + LOWER_INNER]! - y);
+        const rim = Math.max(0.5, RIM * opened);
+        const u = (x - middle) / half;
+        if (depth > -rim && opened > 0.05 && Math.abs(u) < 1) {
+          across[i] = u;
+          down[i] = (y - to[at + UPPER_INNER]!) / Math.max(opened, 1);
+          cover[i] = smooth((1 - Math.abs(u)) / 0.1) * Math.min(1, (depth + rim) / (2 * rim));
         }
         const still = smooth(Math.min(fadeY, Math.min(column, box.width - 1 - column) / edge));
         const shift = this.#shift[k]! * sideways * still;

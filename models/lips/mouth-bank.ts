@@ -2,11 +2,16 @@ import type { Planes, VideoFrame } from '../../media/video-frame.ts';
 import { RIM } from './lower-face.ts';
 import type { Outline } from './mouth-outline.ts';
 
-/** Size of an interior's luma; chroma has half. Rows go from a little above the opening to a little below it. */
-export const INTERIOR = { width: 72, height: 40 } as const;
+/**
+ * An interior's luma is as large as it was seen, within these bounds, since what is scaled flickers; chroma has half of it.
+ * Rows go from a little above the opening to a little below it.
+ */
+const MOST = { width: 160, height: 96 } as const;
+const LEAST = { width: 16, height: 4 } as const;
+const PAINTING = { width: 72, height: 40 } as const;
 
 /** Openings (distances between the eyes) and widths (parts of the resting width) that are kept apart. */
-const OPENINGS = [0, 0.035, 0.06, 0.085, 0.115, 0.15, 0.19, 0.24, 0.3];
+const OPENINGS = [0, 0.015, 0.03, 0.055, 0.085, 0.115, 0.15, 0.19, 0.24, 0.3];
 const WIDTHS = [0, 0.93, 1.04];
 /** What is seen this much better, as a ratio, takes a place; so does anything after so many looks. */
 const BETTER = 1.15;
@@ -23,8 +28,10 @@ export interface Skin {
   readonly v: number;
 }
 
-/** What is to be seen between lips. */
+/** What is to be seen between lips: `columns` × `rows` of luma, half of both (even numbers) of chroma. */
 export interface Interior {
+  readonly columns: number;
+  readonly rows: number;
   readonly y: Float32Array;
   readonly u: Float32Array;
   readonly v: Float32Array;
@@ -83,8 +90,10 @@ export function skinOf(frame: Planes, outline: Outline): Skin {
 
 /** Cuts the mouth's opening out of a picture. */
 export function interiorOf(frame: VideoFrame, outline: Outline, rest: number, skin: Skin): Interior {
-  const { width, height } = INTERIOR;
   const { origin, cos, sin, innerLeft, innerRight } = outline;
+  const even = (size: number, least: number, most: number) => 2 * Math.round(Math.min(most, Math.max(least, size)) / 2);
+  const width = even(innerRight - innerLeft, LEAST.width, MOST.width);
+  const height = even(outline.gap * (1 + 2 * RIM), LEAST.height, MOST.height);
   const take = (plane: Uint8Array, pw: number, ph: number, scale: number) => {
     const [w, h] = [width / scale, height / scale];
     const out = new Float32Array(w * h);
@@ -105,15 +114,15 @@ export function interiorOf(frame: VideoFrame, outline: Outline, rest: number, sk
   const [u, v] = [take(frame.u, cw, ch, 2), take(frame.v, cw, ch, 2)];
   const opening = outline.gap / outline.eyes;
   const width_ = (outline.right - outline.left) / outline.eyes / rest;
-  return { y, u, v, opening, width: width_, bright: brightness(y, skin), skin, painted: false };
+  return { columns: width, rows: height, y, u, v, opening, width: width_, bright: brightness(y, width, height, skin), skin, painted: false }; // prettier-ignore
 }
 
-function brightness(y: Float32Array, skin: Skin): number {
+function brightness(y: Float32Array, columns: number, rows: number, skin: Skin): number {
   let sum = 0;
   let count = 0;
-  for (let row = 8; row < 24; row += 2) {
-    for (let column = 18; column < 54; column += 2) {
-      sum += y[row * INTERIOR.width + column]!;
+  for (let row = Math.floor(rows * 0.2); row < rows * 0.6; row += 1) {
+    for (let column = columns >> 2; column < (3 * columns) >> 2; column += 1) {
+      sum += y[row * columns + column]!;
       count += 1;
     }
   }
@@ -125,7 +134,7 @@ function brightness(y: Float32Array, skin: Skin): number {
  * the upper teeth, a tongue below.
  */
 export function painted(opening: number, skin: Skin): Interior {
-  const { width, height } = INTERIOR;
+  const { width, height } = PAINTING;
   const light = Math.max(20, skin.y - 16);
   const lum = new Float32Array(width * height);
   const [u, v] = [new Float32Array((width * height) / 4), new Float32Array((width * height) / 4)];
@@ -149,7 +158,7 @@ export function painted(opening: number, skin: Skin): Interior {
       }
     }
   }
-  return { y: lum, u, v, opening, width: 1, bright: brightness(lum, skin), skin, painted: true };
+  return { columns: width, rows: height, y: lum, u, v, opening, width: 1, bright: brightness(lum, width, height, skin), skin, painted: true }; // prettier-ignore
 }
 
 /** What one speaker's mouth was seen to hold, at several openings and widths; bounded. */

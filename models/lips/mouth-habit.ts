@@ -22,6 +22,11 @@ export interface Shape {
   /** Thickness of the lips against what they have now. */
   readonly upperLip: number;
   readonly lowerLip: number;
+  /** How far landmarks of this speaker's closed lips are apart, distances between the eyes. */
+  readonly closed: number;
+  /** Where the lips' line is in the middle when they are closed, px below the corners; and how much that counts, 0 … 1. */
+  readonly seam: number;
+  readonly replaced: number;
   /** How much of the opening the upper lip makes. */
   readonly lift: number;
 }
@@ -35,6 +40,7 @@ export class MouthHabit {
   #closed = 0.02;
   #range: number = RANGE.least;
   #width: number | undefined;
+  #seam: number | undefined;
 
   /** How far landmarks of the closed lips are apart. */
   get closed(): number {
@@ -47,7 +53,11 @@ export class MouthHabit {
     return this.#width;
   }
 
-  look({ gap, eyes, left, right }: Outline): void {
+  look({ gap, eyes, left, right, upperInner }: Outline): void {
+    if (gap / eyes <= this.#closed + 0.015) {
+      const seam = (upperInner(0) + gap / 2) / eyes;
+      this.#seam = this.#seam === undefined ? seam : this.#seam + (seam - this.#seam) * 0.1;
+    }
     this.#openings[this.#seen % KEPT] = gap / eyes;
     this.#widths[this.#seen % KEPT] = (right - left) / eyes;
     this.#seen += 1;
@@ -65,9 +75,12 @@ export class MouthHabit {
   shape(mouth: Mouth, now: Outline, weight: number): Shape {
     const { open, spread, round, press, tuck } = mouth;
     const width = now.right - now.left;
+    // Lips that close now get no more than a line between them; those that are closed already keep what they have.
+    const opened = Math.min(1, Math.max(0, now.gap / now.eyes - this.#closed) / 0.05);
+    const line = this.#closed * (1 - 0.7 * opened);
     const rest = (this.#width ?? width / now.eyes) * now.eyes;
     const wanted = {
-      gap: (this.#closed + open * this.#range) * now.eyes,
+      gap: (line + open * (this.#range + this.#closed - line)) * now.eyes,
       width: rest * (1 + WIDENS * spread - ROUNDS * round - DROPS * open),
       upperLip: 1 + 0.12 * round - 0.14 * press,
       lowerLip: 1 + 0.12 * round - 0.14 * press - 0.15 * tuck,
@@ -80,6 +93,9 @@ export class MouthHabit {
       upperLip: mixed(1, wanted.upperLip),
       lowerLip: mixed(1, wanted.lowerLip),
       lift: wanted.lift,
+      closed: this.#closed,
+      seam: (this.#seam ?? 0) * now.eyes,
+      replaced: this.#seam === undefined ? 0 : opened * weight,
     };
   }
 }

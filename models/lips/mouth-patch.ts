@@ -1,10 +1,8 @@
 import type { Patch, VideoFrame } from '../../media/video-frame.ts';
 import type { Interior, Skin } from './mouth-bank.ts';
-import { INTERIOR } from './mouth-bank.ts';
 import { type LowerFace, RIM } from './lower-face.ts';
 
 const half = (size: number) => (size + 1) >> 1;
-const smooth = (x: number) => (x <= 0 ? 0 : x >= 1 ? 1 : x * x * (3 - 2 * x));
 const byte = (x: number) => (x < 0 ? 0 : x > 255 ? 255 : (x + 0.5) | 0);
 
 /** An interior, and how much of it is seen. */
@@ -35,7 +33,7 @@ export function mouthPatch(
   skin: Skin,
   grain: number,
 ): Patch {
-  const { box, dx, dy, across, down } = face;
+  const { box, dx, dy, across, down, cover } = face;
   const { left, top, width, height } = box;
   const y = new Uint8Array(width * height);
   const shown = interiors.map((each) => toned(each, skin));
@@ -44,11 +42,13 @@ export function mouthPatch(
       const [mx, my] = [dx[i]!, dy[i]!];
       const [px, py] = [left + column, top + row];
       let value = mx === 0 && my === 0 ? frame.y[py * frame.width + px]! : cubic(frame.y, frame.width, frame.height, px + mx, py + my); // prettier-ignore
-      if (across[i]! < 1) {
-        const cover = coverOf(across[i]!, down[i]!);
+      if (cover[i]! > 0) {
         for (const { interior, share, gain } of shown) {
-          const seen = 16 + (texel(interior.y, 1, across[i]!, down[i]!) - 16) * gain + grain * noise(px, py);
-          value += (seen - value) * cover * share;
+          const seen =
+            16 +
+            (texel(interior.y, interior.columns, interior.rows, across[i]!, down[i]!) - 16) * gain +
+            grain * noise(px, py);
+          value += (seen - value) * cover[i]! * share;
         }
       }
       y[i] = byte(value);
@@ -68,18 +68,24 @@ export function mouthPatch(
         cb = linear(frame.u, fw, fh, px + mx, py + my);
         cr = linear(frame.v, fw, fh, px + mx, py + my);
       }
-      let [cover, x, t, inside] = [0, 0, 0, 0];
+      let [covered, x, t, inside] = [0, 0, 0, 0];
       for (const k of [at, at + 1, at + width, at + width + 1]) {
-        if (!(across[k]! < 1)) continue;
-        cover += coverOf(across[k]!, down[k]!) / 4;
+        if (cover[k] === 0) continue;
+        covered += cover[k]! / 4;
         x += across[k]!;
         t += down[k]!;
         inside += 1;
       }
-      if (cover > 0) {
+      if (covered > 0) {
         for (const { interior, share, u: du, v: dv } of shown) {
-          cb += (texel(interior.u, 2, x / inside, t / inside) + du - cb) * cover * share;
-          cr += (texel(interior.v, 2, x / inside, t / inside) + dv - cr) * cover * share;
+          cb +=
+            (texel(interior.u, interior.columns >> 1, interior.rows >> 1, x / inside, t / inside) + du - cb) *
+            covered *
+            share;
+          cr +=
+            (texel(interior.v, interior.columns >> 1, interior.rows >> 1, x / inside, t / inside) + dv - cr) *
+            covered *
+            share;
         }
       }
       u[i] = byte(cb);
@@ -89,15 +95,8 @@ export function mouthPatch(
   return { left, top, width, height, y, u, v };
 }
 
-/** How much of the interior is seen at a place of the opening: all of it within, fading over the rim and at the corners. */
-function coverOf(across: number, down: number): number {
-  const rim = Math.min(down, 1 - down);
-  return smooth(1 + Math.min(0, rim) / RIM) * smooth((1 - Math.abs(across)) / 0.1);
-}
-
 /** A texel, bilinear. */
-function texel(plane: Float32Array, scale: 1 | 2, across: number, down: number): number {
-  const [w, h] = [INTERIOR.width / scale, INTERIOR.height / scale];
+function texel(plane: Float32Array, w: number, h: number, across: number, down: number): number {
   const x = Math.min(w - 1.001, Math.max(0, ((across + 1) / 2) * w - 0.5));
   const y = Math.min(h - 1.001, Math.max(0, ((down + RIM) / (1 + 2 * RIM)) * h - 0.5));
   const [column, row] = [x | 0, y | 0];
