@@ -14,6 +14,9 @@ const PAUSE = 0.12;
 /** Speech that is shorter than this between two silences is a click; seconds. */
 const CLICK = 0.03;
 
+/** Blocks that the mouth's inertia would make it late by. */
+const AHEAD = 2;
+
 const decibels = (power: number) => 10 * Math.log10(power + 1e-10);
 const quantile = (sorted: Float32Array, q: number) => sorted[Math.round(q * (sorted.length - 1))] ?? -100;
 
@@ -117,7 +120,7 @@ export function heardMouth(
     open += (wanted - open) * 0.35;
     spread += ((hisses ? 0.25 : Math.max(-0.6, 0.7 * shape)) - spread) * 0.2;
     round += (Math.max(0, -shape) - round) * 0.2;
-    put(n, {
+    put(Math.max(0, n - AHEAD), {
       open,
       spread,
       round,

@@ -15,12 +15,17 @@ const GAP = 0.07;
 const CLOSING = 0.1;
 const OPENING = 0.09;
 /**
- * Lips are closed for 60–120 ms about a [p] (Löfqvist & Gracco 1997), mostly before its release; synthesizers differ in
- * whether their mark stands at the beginning of the closure or at its release.
+ * Lips are closed for 60–120 ms about a [p] (Löfqvist & Gracco 1997). Synthesizers differ in whether a stop's mark stands
+ * at the beginning of the closure or at its release: a short one is at the release, and the closure lies before it.
  */
-const CLOSED_BEFORE = 0.045;
+const CLOSURE = 0.06;
+const CLOSED_BEFORE = { least: 0.01, most: 0.045 } as const;
 const CLOSED_AFTER = 0.015;
-const RAMP = 0.055;
+const CLOSED_MOST = 0.14;
+const RAMP = 0.045;
+/** The opening of what is said most softly, against the loudest; a little more than 1 since few sounds are that loud. */
+const SOFT = 0.3;
+const LOUD = 1.08;
 
 const smooth = (x: number) => (x <= 0 ? 0 : x >= 1 ? 1 : x * x * (3 - 2 * x));
 
@@ -89,13 +94,15 @@ export class MouthTimeline {
       for (let k = 0; k < WIDTH; k += 1) {
         values[n * WIDTH + k] = mean[k]! / (FEATURES[k] === 'spread' || FEATURES[k] === 'round' ? sumShape : sumOpen);
       }
-      values[n * WIDTH]! *= 0.45 + 0.6 * loudness.at(n);
+      values[n * WIDTH]! *= SOFT + (LOUD - SOFT) * loudness.at(n);
     }
     for (const { viseme, from, to } of sounds) {
       const closed = viseme === 'lips';
       if (!closed && viseme !== 'lip-teeth') continue;
       const middle = (from + to) / 2;
-      const [begin, end] = [Math.min(from - (closed ? CLOSED_BEFORE : 0), middle - 0.03), Math.max(middle + CLOSED_AFTER, Math.min(to, from + 0.09))]; // prettier-ignore
+      const before = Math.max(CLOSED_BEFORE.least, Math.min(CLOSED_BEFORE.most, CLOSURE - (to - from)));
+      const begin = closed ? from - before : Math.min(from, middle - 0.03);
+      const end = Math.max(middle + CLOSED_AFTER, Math.min(to - 0.01, from + CLOSED_MOST));
       this.#hold(begin, end, closed ? 0 : GESTURES[viseme].open, closed ? 3 : 4);
     }
   }
