@@ -7,7 +7,7 @@ const EVERY = 8;
 /** Of the looks, so many have the mouth closed, as a share: a talker closes it at every [p b m] and in every pause. */
 const CLOSED_SHARE = 0.06;
 /** Distances between the eyes. Landmarks of closed lips are apart by so much at most; more means that they never closed. */
-const CLOSED_MOST = 0.035;
+const CLOSED_MOST = 0.03;
 /** Openings of ordinary speech, within which what the speaker shows is believed. */
 const RANGE = { least: 0.17, most: 0.3 } as const;
 /** How much of the width a spread mouth gains, a rounded one and an open one lose. */
@@ -76,7 +76,7 @@ export class MouthHabit {
     const { open, spread, round, press, tuck } = mouth;
     const width = now.right - now.left;
     // Lips that close now get no more than a line between them; those that are closed already keep what they have.
-    const opened = Math.min(1, Math.max(0, now.gap / now.eyes - this.#closed) / 0.05);
+    const opened = Math.min(1, Math.max(0, now.gap / now.eyes - this.#closed) / 0.03);
     const line = this.#closed * (1 - 0.7 * opened);
     const rest = (this.#width ?? width / now.eyes) * now.eyes;
     const wanted = {

@@ -7,6 +7,7 @@ import { defineEngine } from '../engine.ts';
 import { type Interior, MouthBank, skinOf } from './mouth-bank.ts';
 import { MouthHabit } from './mouth-habit.ts';
 import { LowerFace, regionOf } from './lower-face.ts';
+import { edged } from './mouth-edges.ts';
 import { type Outline, outlineOf } from './mouth-outline.ts';
 import { mouthPatch } from './mouth-patch.ts';
 import { at } from '../../media/time.ts';
@@ -64,8 +65,9 @@ export class WarpDriver {
   drive({ start, end, frame, face, take, weight }: Shot): Driven {
     const nothing: Driven = { start, face: face.id, patches: [], ...(face.unfit ? { unfit: face.unfit } : {}) };
     if (face.unfit) return nothing;
-    const outline = outlineOf(face.landmarks);
-    if (!outline) return nothing;
+    const marked = outlineOf(face.landmarks);
+    if (!marked) return nothing;
+    const outline = edged(frame, marked);
     const known = this.#speakers.of(face);
     known.habit.look(outline);
     const rest = known.habit.width ?? (outline.right - outline.left) / outline.eyes;
