@@ -20,6 +20,7 @@ import type { Clip, FittedPhrase, Line, Rung, Speech, SpeechMark, UtteranceId, W
 import { FITTING, type Fitting, Floor, type Natural, type PlannedPart, endOfPart, plan, wants } from './fit.ts';
 import type { Gauge } from './load.ts';
 import type { Pauses } from './pauses.ts';
+import { type VoicePhoneme, phonemeTimes, voicePhonemes } from './phoneme-times.ts';
 import { type VoiceWord, pairPhrases, sourcePhrases, voiceWords } from './phrasing.ts';
 import type { Part } from './rx.ts';
 
@@ -31,6 +32,8 @@ export interface SpokenLine {
   readonly natural: Natural;
   /** Words with where the voice can be parted before them. */
   readonly words: readonly VoiceWord[];
+  /** Its sounds, where the engine tells. */
+  readonly phonemes?: readonly VoicePhoneme[];
   /** The rate it was said at, 1 = the voice's own. */
   readonly pace: number;
 }
@@ -123,7 +126,17 @@ export function fitter(options: FitterOptions): Part<SpokenLine, Fitted> {
     floor.take(line, { start, end });
     const { utterance, language } = line;
     const pan = source?.seat ?? 0;
-    const clip: Clip = { utterance, language, start, end, pcm: heard, pan, fit, words: wordTimes(spoken, parts) };
+    const clip: Clip = {
+      utterance,
+      language,
+      start,
+      end,
+      pcm: heard,
+      pan,
+      fit,
+      words: wordTimes(spoken, parts),
+      ...(spoken.phonemes ? { phonemes: phonemeTimes(spoken.phonemes, parts, end) } : {}),
+    };
     return { line, clip, took: between(began, clock.now()) };
   };
   return {
@@ -266,13 +279,14 @@ export function spoken(
   const voice = loudest > 0 ? pcm.subarray(from, to) : pcm.subarray(0, 0);
   const lead = samples(from, rate);
   const moved = marks.map((mark) => ({ ...mark, offset: Math.max(0, mark.offset - lead) }));
+  const phonemes = voicePhonemes(moved, voice, rate);
   const words = voiceWords(line.text, moved, voice, rate);
   const natural = {
     length: samples(voice.length, rate),
     words: words.map(({ offset }) => offset),
     count: countWords(line.text, line.language),
   };
-  return { line, rate, pcm: voice, natural, words, pace };
+  return { line, rate, pcm: voice, natural, words, pace, ...(phonemes.length > 0 ? { phonemes } : {}) };
 }
 
 const segmenters = new Map<string, Intl.Segmenter>();

@@ -1,8 +1,9 @@
+import fc from 'fast-check';
 import { Subject } from 'rxjs';
 import { expect, test } from 'vitest';
 import { ManualClock } from '../../media/clock.ts';
 import { Mailbox } from '../../media/mailbox.ts';
-import { type ClockTime, at, later, ms, samples, seconds } from '../../media/time.ts';
+import { type ClockTime, type Span, at, later, ms, samples, seconds } from '../../media/time.ts';
 import type { Language, Line, SpeakerId, Speech, SpeechMark, UtteranceId } from '../../pipeline/domain.ts';
 import {
   type Fitted,
@@ -15,6 +16,7 @@ import {
 } from '../../pipeline/fitter.ts';
 import { Load } from '../../pipeline/load.ts';
 import { Pauses } from '../../pipeline/pauses.ts';
+import { phonemeTimes, voicePhonemes } from '../../pipeline/phoneme-times.ts';
 import { nearestSample } from '../fakes/pipeline-stretcher.ts';
 
 const line = (n: number, from: number, to: number, text = 'a b c d e f g h'): Line => ({
@@ -177,4 +179,96 @@ test('words are counted as the language has them', () => {
   expect(countWords('Hola, ¿qué tal?', 'es')).toBe(3);
   expect(countWords('今日は天気がいい', 'ja')).toBeGreaterThan(2);
   expect(countWords('…', 'es')).toBe(1);
+});
+
+/** Marks of sounds, each at a multiple of `everyMs`. */
+const sounds = (everyMs: number, texts: readonly string[]): SpeechMark[] =>
+  texts.map((text, n) => ({ type: 'phoneme', offset: n * everyMs * 1_000, text }));
+/** A voice of `lengthMs` that sounds but for the silences, `[from, to]` each in ms. */
+const speaking = (lengthMs: number, silences: readonly (readonly [number, number])[] = []) => {
+  const pcm = new Float32Array(lengthMs * 16).fill(0.5);
+  for (const [from, to] of silences) pcm.fill(0, from * 16, to * 16);
+  return pcm;
+};
+
+test('a sound lasts until the next or until the voice is silent; marks that name no sound are left out', () => {
+  const marks = sounds(200, ['o', 'l', '_', 'a', 'p', 'ˈ']);
+  const { phonemes } = spoken(line(0, 0, 1_000, 'ola ap'), speaking(1_200, [[300, 600], [820, 870]]), 16_000, marks); // prettier-ignore
+  expect(phonemes).toEqual([
+    { text: 'o', from: 0, to: 200_000 },
+    { text: 'l', from: 200_000, to: 300_000 },
+    { text: 'a', from: 600_000, to: 800_000 },
+    { text: 'p', from: 800_000, to: 1_000_000 },
+  ]);
+});
+
+test('a clip knows when its sounds are heard, also when it is played faster; what is cut off is not among them', async () => {
+  const { box, out, pauses } = bench();
+  pauses.end();
+  const of = line(0, 1_000, 3_000);
+  const marks = (lengthMs: number) => [
+    ...marksOf(lengthMs, of.text.split(' ')),
+    ...sounds(lengthMs / 16, [...'abcdefghijklmnop']),
+  ];
+  for (const [n, length] of [2_100, 4_000].entries()) {
+    box.put(spoken({ ...of, ...line(n, 1_000 + n * 9_000, 3_000 + n * 9_000) }, speaking(length), 16_000, marks(length).sort((a, b) => a.offset - b.offset))); // prettier-ignore
+  }
+  await turn();
+  const [faster, cut] = out.map(({ clip }) => clip!);
+  const { start, fit, phonemes } = faster!;
+  expect(fit.speed).toBeGreaterThan(1);
+  expect(phonemes!.map(({ text }) => text).join('')).toBe('abcdefghijklmnop');
+  for (const [n, phoneme] of phonemes!.entries()) {
+    expect(phoneme.start - start).toBeCloseTo((n * 131_250) / fit.speed, -1);
+  }
+  expect(cut!.fit.rung).toBe('trimmed');
+  expect(cut!.phonemes!.length).toBe(16 - 2 * cut!.fit.trimmedWords);
+  expect(cut!.phonemes!.at(-1)!.end).toBeLessThanOrEqual(cut!.end);
+});
+
+test('a voice that does not tell its sounds has none', async () => {
+  const { box, out } = bench();
+  box.put(voice(line(0, 1_000, 3_000), 1_900));
+  await turn();
+  expect(out[0]!.clip).not.toHaveProperty('phonemes');
+});
+
+test('sounds stay in order and within their clip, however a voice is parted and stretched', () => {
+  const part = fc.record({ gap: fc.nat(300_000), length: fc.integer({ min: 1_000, max: 900_000 }), skip: fc.nat(50_000), speed: fc.double({ min: 0.9, max: 1.2, noNaN: true }) }); // prettier-ignore
+  const sound = fc.record({ after: fc.nat(300_000), text: fc.constantFrom('a', 'p', '_', '', 'tʃ') });
+  const silence = fc.tuple(fc.nat(2_000), fc.nat(400));
+  fc.assert(
+    fc.property(
+      fc.array(part, { minLength: 1, maxLength: 4 }),
+      fc.array(sound, { maxLength: 40 }),
+      fc.array(silence, { maxLength: 6 }),
+      (lengths, told, quiet) => {
+        // prettier-ignore
+        let [offset, from, clock] = [0, 0, 5_000_000];
+        const marks = told.map(({ after, text }): SpeechMark => ({ type: 'phoneme', offset: (offset += after), text }));
+        const parts = lengths.map(({ gap, length, skip, speed }) => {
+          const planned = {
+            from: (from + skip) as Span,
+            to: (from + skip + length) as Span,
+            at: at(clock + gap),
+            speed,
+          };
+          from = planned.to;
+          clock = planned.at + Math.ceil(length / speed);
+          return planned;
+        });
+        const pcm = speaking(
+          2_000,
+          quiet.map(([begin, length]) => [begin, begin + length] as const),
+        );
+        const heard = phonemeTimes(voicePhonemes(marks, pcm, 16_000), parts, at(clock - 40));
+        for (const [n, { start, end, text }] of heard.entries()) {
+          expect(end).toBeGreaterThan(start);
+          expect(start).toBeGreaterThanOrEqual(heard[n - 1]?.end ?? parts[0]!.at);
+          expect(end).toBeLessThanOrEqual(clock - 40);
+          expect(['a', 'p', 'tʃ']).toContain(text);
+        }
+      },
+    ),
+  );
 });
