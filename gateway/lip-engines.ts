@@ -1,0 +1,71 @@
+import type { Scope } from '../media/scope.ts';
+import type { EngineRegistry } from '../models/engine.ts';
+import { profile as profileCalled } from '../models/store/profiles.ts';
+import { honest } from '../pipeline/honest.ts';
+import type { LipStages } from '../pipeline/lip-path.ts';
+import type { Stage } from '../pipeline/stage.ts';
+import type { SessionSpec } from './config.ts';
+
+type LipKind = 'faceTracker' | 'activeSpeaker' | 'lipDriver' | 'restorer';
+/** Without these no mouth moves. */
+const VITAL = ['faceTracker', 'lipDriver'] as const;
+
+type LipSpec = Pick<SessionSpec, 'lips' | 'engines' | 'profile'>;
+interface ChosenEngine {
+  readonly engine: string;
+  readonly settings: Readonly<Record<string, unknown>>;
+}
+
+/** The engine a session uses for a stage of the lip path: the one it names, else its profile's, else the first that is installed. */
+function chosen(kind: LipKind, { engines, profile }: LipSpec, registry: EngineRegistry): ChosenEngine | undefined {
+  const named = engines[kind];
+  if (named) {
+    const { engine, ...settings } = named;
+    return { engine, settings };
+  }
+  const ofProfile = profile === 'embedded' ? undefined : profileCalled(profile).engines[kind];
+  if (ofProfile && registry.lacks(kind, ofProfile.engine).length === 0) {
+    return { engine: ofProfile.engine, settings: ofProfile.settings ?? {} };
+  }
+  const found = registry.pick(kind);
+  return found && registry.lacks(kind, found.id).length === 0 ? { engine: found.id, settings: {} } : undefined;
+}
+
+/** What is not there that mouths cannot be driven without; empty when they can. */
+export function lipsLack(spec: LipSpec, registry: EngineRegistry): readonly string[] {
+  return VITAL.flatMap((kind) => {
+    if (chosen(kind, spec, registry)) return [];
+    const found = registry.pick(kind);
+    return found ? registry.lacks(kind, found.id) : [`an engine for ${kind}`];
+  });
+}
+
+/** Whether a session drives mouths. */
+export const drivesLips = (spec: LipSpec, registry: EngineRegistry): boolean =>
+  spec.lips !== 'off' && lipsLack(spec, registry).length === 0;
+
+/** Loads what drives mouths. Not being told who speaks, or not being sharpened, is no reason to stop. */
+export async function lipStages(
+  spec: LipSpec,
+  registry: EngineRegistry,
+  scope: Scope,
+  onFault: (kind: LipKind, failure: unknown) => void = () => {},
+): Promise<LipStages> {
+  const load = async <K extends LipKind>(kind: K): Promise<Stage<K> | undefined> => {
+    const engine = chosen(kind, spec, registry);
+    return engine && honest(await registry.load(kind, engine.engine, engine.settings, scope));
+  };
+  const improving = <K extends LipKind>(kind: K) =>
+    load(kind).catch((failure: unknown) => {
+      onFault(kind, failure);
+      return undefined;
+    });
+  const [faceTracker, lipDriver, activeSpeaker, restorer] = [
+    await load('faceTracker'),
+    await load('lipDriver'),
+    await improving('activeSpeaker'),
+    await improving('restorer'),
+  ];
+  if (!faceTracker || !lipDriver) throw new TypeError('Cannot drive lips: there is no engine for it');
+  return { faceTracker, lipDriver, ...(activeSpeaker && { activeSpeaker }), ...(restorer && { restorer }) };
+}

@@ -1,0 +1,40 @@
+// A picture process of our own: answers every take with one patch per picture of it, and dies or hangs when it is told to
+// by the name of a session (`spec.name`).
+let spec;
+const say = (message) => process.send(message);
+const pulse = () =>
+  say({ type: 'pulse', able: true, stages: [], networks: [], seen: 1, skipped: 0, cpu: 0.1, rssMiB: 50 });
+
+process.on('message', (message) => {
+  switch (message.type) {
+    case 'start':
+      spec = message.spec;
+      if (spec.name === 'dies at once') process.exit(3);
+      say({ type: 'ready' });
+      pulse();
+      if (spec.name !== 'says nothing') setInterval(pulse, 200);
+      return;
+    case 'take': {
+      if (spec.name === 'dies at a take') process.kill(process.pid, 'SIGKILL');
+      const { start, end, language } = message.take;
+      for (let t = start; t < end; t += 40_000) {
+        const patch = {
+          left: 0,
+          top: 0,
+          width: 2,
+          height: 2,
+          y: new Uint8Array(4).fill(9),
+          u: new Uint8Array(1),
+          v: new Uint8Array(1),
+        };
+        say({ type: 'driven', language, driven: { start: t, face: 'a', patches: [patch] } });
+      }
+      return;
+    }
+    case 'picture':
+      return say({ type: 'fault', stage: 'picture', kind: String(message.picture.data.length), message: 'got it' });
+    case 'stop':
+      process.exit(0);
+  }
+});
+process.on('disconnect', () => process.exit(0));
