@@ -250,6 +250,11 @@ export class DrivenLine {
     this.#intervals.sort((a, b) => a.start - b.start);
   }
 
+  /** Whether the picture at `t` is within an interval that is to be driven, or is being. */
+  covers(t: MediaTime): boolean {
+    return this.#intervals.some(({ start, end }) => t >= start && t < end);
+  }
+
   /** What is to be laid on the picture at `start`; nothing is an answer too. Several of one picture add up. */
   patches({ start, patches }: { readonly start: MediaTime; readonly patches: readonly Patch[] }): void {
     if (this.#patches.size >= PATCHES && !this.#patches.has(start)) {

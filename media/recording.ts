@@ -12,7 +12,7 @@ import {
 import { iso639 } from './iso639.ts';
 import { Depacketizer } from './packetize.ts';
 import { type MediaTime, type Span, between, ms } from './time.ts';
-import type { AccessUnit, VideoCodec } from './video.ts';
+import type { AccessUnit, EncodedPicture, VideoCodec } from './video.ts';
 
 const FORMATS = {
   '.mp4': () => new Mp4OutputFormat(),
@@ -51,7 +51,7 @@ export class Recording {
   readonly #config: RecordedVideo | undefined;
   readonly #audio: ReadonlyMap<string, EncodedAudioPacketSource>;
   readonly #begun = new Set<string>();
-  #held: { unit: AccessUnit; data: Uint8Array } | undefined;
+  #held: EncodedPicture | undefined;
   #pictures = 0;
   #packets = 0;
 
@@ -106,13 +106,21 @@ export class Recording {
 
   /** One picture. The first that is written must be a key frame; those before it are left out. */
   async video(unit: AccessUnit): Promise<void> {
-    if (unit.start < this.#origin || (!this.#held && !unit.keyFrame)) return;
-    const data = this.#frames?.frame(unit.payloads);
-    if (!data) return;
+    const { start, keyFrame, payloads } = unit;
+    if (!this.#wants(unit)) return;
+    const data = this.#frames?.frame(payloads);
+    if (data) await this.picture({ start, keyFrame, data });
+  }
+  /** The same as its codec's files hold it: H.264 with start codes. */
+  async picture(picture: EncodedPicture): Promise<void> {
+    if (!this.#wants(picture)) return;
     // A picture lasts until the next one: it is written when that is known.
     const held = this.#held;
-    this.#held = { unit, data };
-    if (held) await this.#write(held, between(held.unit.start, unit.start));
+    this.#held = picture;
+    if (held) await this.#write(held, between(held.start, picture.start));
+  }
+  #wants({ start, keyFrame }: Pick<EncodedPicture, 'start' | 'keyFrame'>): boolean {
+    return start >= this.#origin && (this.#held !== undefined || keyFrame);
   }
 
   /** One Opus packet of 20 ms. */
@@ -136,11 +144,11 @@ export class Recording {
     await this.#output.finalize();
   }
 
-  async #write({ unit, data }: { unit: AccessUnit; data: Uint8Array }, duration: Span): Promise<void> {
+  async #write({ start: at, keyFrame, data }: EncodedPicture, duration: Span): Promise<void> {
     const config = this.#config;
     if (!config || !this.#video) return;
-    const start = between(this.#origin, unit.start) / 1e6;
-    const packet = new EncodedPacket(data, unit.keyFrame ? 'key' : 'delta', start, duration / 1e6);
+    const start = between(this.#origin, at) / 1e6;
+    const packet = new EncodedPacket(data, keyFrame ? 'key' : 'delta', start, duration / 1e6);
     const meta = {
       decoderConfig: {
         codec: CODEC_STRINGS[config.codec](data),

@@ -1,13 +1,7 @@
 import { type CodecSettings, NativeCodec, rangeCode } from './avcodec.ts';
 import { type MediaTime, type Span, at, between, seconds } from './time.ts';
 import type { Colour, VideoFrame } from './video-frame.ts';
-
-/** One encoded picture as its codec's files hold it; H.264 with start codes, parameter sets before every key frame. */
-export interface EncodedPicture {
-  readonly start: MediaTime;
-  readonly keyFrame: boolean;
-  readonly data: Uint8Array;
-}
+import type { EncodedPicture } from './video.ts';
 
 export type Encodable = 'VP8' | 'VP9' | 'H264';
 

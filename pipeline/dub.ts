@@ -4,7 +4,7 @@ import type { Clock } from '../media/clock.ts';
 import type { Stretcher } from '../media/stretch.ts';
 import { type ClockTime, type MediaTime, type SampleRate, type Span, seconds } from '../media/time.ts';
 import { alignedBy } from './aligned.ts';
-import { SourceCaptions } from './captions.ts';
+import { type FaceAt, SourceCaptions } from './captions.ts';
 import type { Clip, Cue, Hypothesis, Language, Utterance, UtteranceId } from './domain.ts';
 import { EAR_RATE, type SharedStages, listen } from './ear.ts';
 import { Fault } from './fault.ts';
@@ -53,6 +53,8 @@ export interface DubOptions {
   readonly cloning?: boolean;
   /** How syllables are counted; by groups of vowels unless given. */
   readonly syllables?: Syllables;
+  /** Where a face is that captions had better leave clear, as far as that is known. */
+  readonly faceAt?: FaceAt;
   /** To 48 kHz; media/resample.ts unless given. */
   readonly resample?: (pcm: Float32Array, from: SampleRate) => Float32Array;
 }
@@ -71,6 +73,8 @@ export interface Dubbing {
   /** What is heard, as it becomes certain. */
   readonly words$: Observable<Hypothesis>;
   readonly utterances$: Observable<Utterance>;
+  /** Speech by segments, 16 kHz mono, as soon as it is known to be speech; buffers are borrowed. */
+  readonly speech$: Observable<AudioChunk>;
   /** Captions in the language of the programme. */
   readonly cues$: Observable<Cue>;
   /** The programme without its speech, where a separator takes them apart. */
@@ -118,7 +122,7 @@ export function dub(audio$: Observable<AudioChunk>, shared: SharedStages, option
   const wiring = new Wiring(clock, pace, options.retryAfter);
   const pauses = new Pauses();
   const utterances = new Utterances({ language: from, generation, closing });
-  const captions = new SourceCaptions();
+  const captions = new SourceCaptions(options.faceAt);
   const voices = new Map<Language, Voice>();
 
   const came$ = new Subject<AudioChunk>();
@@ -150,6 +154,7 @@ export function dub(audio$: Observable<AudioChunk>, shared: SharedStages, option
     expression: options.expression ?? 1,
     level: options.level ?? 'matched',
   });
+  const speech$ = new Subject<AudioChunk>();
   const running = new Subscription();
   let finish = () => {};
   const done = new Promise<void>((resolve) => (finish = resolve));
@@ -183,6 +188,7 @@ export function dub(audio$: Observable<AudioChunk>, shared: SharedStages, option
   return {
     words$,
     utterances$: said$,
+    speech$,
     cues$,
     accompaniment$: ear.accompaniment$,
     lines$,
@@ -224,6 +230,7 @@ export function dub(audio$: Observable<AudioChunk>, shared: SharedStages, option
         referenceOf: (speaker) => references.of(speaker),
         howSaid: (utterance) => speakers.howSaid(utterance),
         about: (utterance) => speakers.about(utterance),
+        faceAt: options.faceAt,
         onEnd: check,
       });
       voices.set(language, voice);
@@ -249,7 +256,12 @@ export function dub(audio$: Observable<AudioChunk>, shared: SharedStages, option
           if (cloning) references.turn(turn);
         }),
       );
-      running.add(ear.speech$.subscribe((chunk) => cloning && references.speech(chunk)));
+      running.add(
+        ear.speech$.subscribe((chunk) => {
+          if (cloning) references.speech(chunk);
+          speech$.next(chunk);
+        }),
+      );
       running.add(said$.subscribe((utterance) => cloning && references.utterance(utterance)));
       running.add(ear.words$.subscribe({ next: onWords, complete: onLastWord }));
       running.add(
@@ -272,7 +284,7 @@ export function dub(audio$: Observable<AudioChunk>, shared: SharedStages, option
       running.unsubscribe();
       references.close();
       for (const voice of voices.values()) voice.close();
-      for (const subject of [came$, closed$, said$, words$, cues$, lines$]) subject.complete();
+      for (const subject of [came$, closed$, said$, words$, cues$, lines$, speech$]) subject.complete();
       wiring.close();
       finish();
     },

@@ -1,7 +1,7 @@
 import { EMPTY, type Observable, Subject, Subscription, ignoreElements, map, merge, share } from 'rxjs';
 import type { Stretcher } from '../media/stretch.ts';
 import { type ClockTime, type MediaTime, type SampleRate, type Span, earlier, ms } from '../media/time.ts';
-import { LineCaptions } from './captions.ts';
+import { type FaceAt, LineCaptions } from './captions.ts';
 import { Planner } from './delivery.ts';
 import type { Clip, Cue, Language, Line, Reference, SpeakerId, Utterance, UtteranceId } from './domain.ts';
 import { type Fitting, Floor } from './fit.ts';
@@ -43,6 +43,8 @@ export interface VoiceOptions {
   readonly howSaid: (utterance: UtteranceId) => HowSaid | undefined;
   /** What is known of an utterance, for whoever fits its line. */
   readonly about: (utterance: UtteranceId) => About | undefined;
+  /** Where a face is that captions had better leave clear. */
+  readonly faceAt?: FaceAt | undefined;
   /** All that was said has come out. */
   readonly onEnd: () => void;
 }
@@ -60,7 +62,7 @@ export class Voice {
   ended = false;
   readonly #options: VoiceOptions;
   readonly #running = new Subscription();
-  readonly #captions = new LineCaptions();
+  readonly #captions: LineCaptions;
   /** What still works here: a stage that was given up does not come back. */
   readonly #able: { tell: boolean; speak: boolean };
   readonly #floor = new Floor();
@@ -69,6 +71,7 @@ export class Voice {
   constructor(language: Language, stages: LanguageStages, options: VoiceOptions) {
     this.language = language;
     this.#options = options;
+    this.#captions = new LineCaptions(options.faceAt);
     this.#able = { tell: stages.translator !== undefined, speak: stages.synthesizer !== undefined };
     const { from, syllables, pauses, fitting: rules } = options;
     const rates = stages.synthesizer?.caps.rates;

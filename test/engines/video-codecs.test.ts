@@ -8,7 +8,8 @@ import { CodecError, UnsupportedPixels, avcodecVersion } from '../../media/avcod
 import { luma, psnr, ssim } from '../../media/ssim.ts';
 import { at, seconds } from '../../media/time.ts';
 import { VideoDecoder } from '../../media/video-decoder.ts';
-import { type EncodedPicture, VideoEncoder, type VideoEncoderOptions } from '../../media/video-encoder.ts';
+import { VideoEncoder, type VideoEncoderOptions } from '../../media/video-encoder.ts';
+import type { EncodedPicture } from '../../media/video.ts';
 import { type Colour, UNSPECIFIED, type VideoFrame, blank } from '../../media/video-frame.ts';
 import { type Clip, bareFile, clip, framesOf, moving, rawBy, samePlanes } from '../fakes/clips.ts';
 import { missing, recording } from '../fakes/recordings.ts';
