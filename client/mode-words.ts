@@ -1,4 +1,4 @@
-import type { FitView, LoudnessView, ModeView, SessionState, StatsView } from '../gateway/protocol.ts';
+import type { FitView, LipsView, LoudnessView, ModeView, SessionState, StatsView } from '../gateway/protocol.ts';
 
 /** A mode as a person would say it: a few words for the badge, and a sentence when something is missing. */
 export interface ModeWords {
@@ -93,6 +93,29 @@ export function fitWords({ rungs, withinSpeed }: FitView): string | null {
   if (parts.length === 0 || withinSpeed === null) return null;
   return `${parts.join(' · ')}; ${(withinSpeed * 100).toFixed(0)} % whole and at a natural speed`;
 }
+
+/** What became of the pictures in which mouths were to move with the dub; `null` before the first. */
+export function lipsWords({ pictures, driven, left }: LipsView): string | null {
+  if (pictures === 0) return null;
+  const why = Object.entries(left)
+    .filter(([, seconds]) => seconds >= 0.05)
+    .sort(([, a], [, b]) => b - a)
+    .map(([reason, seconds]) => `${LEFT_WORDS[reason] ?? reason} ${brief(seconds)} s`);
+  const share = `${((driven / pictures) * 100).toFixed(0)} % of ${pictures} pictures`;
+  return why.length > 0 ? `${share}; left alone: ${why.join(' · ')}` : share;
+}
+
+const LEFT_WORDS: Readonly<Record<string, string>> = {
+  profile: 'turned away',
+  occluded: 'covered',
+  small: 'too small',
+  fast: 'moving fast',
+  cut: 'at a cut',
+  lost: 'not seen',
+  nobody: 'speaker not in the picture',
+  late: 'too late',
+  failed: 'not possible',
+};
 
 const RUNG_WORDS: Readonly<Record<string, string>> = {
   natural: 'as spoken',

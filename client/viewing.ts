@@ -15,7 +15,7 @@ import { type Incoming, LEAST_HOLD, openDevice, openReceiving, type Receiving, t
 import { Signalling } from './signalling.ts';
 import { openSocket } from './socket.ts';
 import { Store } from './store.ts';
-import { trackToHear } from './track-choice.ts';
+import { trackToHear, trackToSee } from './track-choice.ts';
 
 /** Everything the page draws, replaced as a whole at every change. */
 export interface ViewingState {
@@ -34,6 +34,8 @@ export interface ViewingState {
   readonly chosen: TrackId | null;
   /** The track that is let through: of a dub that is mixed here, its voices. */
   readonly heard: TrackId | null;
+  /** The picture that is shown. */
+  readonly seen: TrackId | null;
   readonly preferences: Preferences;
 }
 
@@ -51,6 +53,8 @@ const TICK = 40;
 const PLANNED = 1_000_000;
 /** How often a track that was just resumed is asked whether it plays, ms. */
 const LOOK = 8;
+/** How long a new picture is waited for before it is shown anyway, ms: key frames come every two seconds. */
+const PICTURE_PATIENCE = 5_000;
 /** How often picture and sound are brought together, ms: a new hold takes about a second to be seen in the offset. */
 const ALIGN = 1_500;
 /** How long a transport may be without connection before ICE is restarted, and then before everything is built anew, ms. */
@@ -98,6 +102,7 @@ export class Viewing {
       flowing: false,
       chosen: null,
       heard: null,
+      seen: null,
       preferences: readPreferences(),
     });
     this.#signalling = new Signalling({
@@ -202,14 +207,14 @@ export class Viewing {
     audio: Reception | null;
     raw: { video?: InboundStats; audio?: InboundStats };
   }> {
-    const { heard } = this.store.value;
+    const { heard, seen } = this.store.value;
     const read = async (trackId: TrackId | null, kind: 'audio' | 'video') => {
       const feed = trackId && this.#open.get(trackId);
       if (!feed) return undefined;
       const report = await feed.incoming.stats().catch(() => undefined);
       return report && inboundOf([...report.values()] as InboundStats[], kind);
     };
-    const [video, audio] = await Promise.all([read('video', 'video'), read(heard, 'audio')]);
+    const [video, audio] = await Promise.all([read(seen, 'video'), read(heard, 'audio')]);
     return {
       video: video ? reception(video, before.video) : null,
       audio: audio ? reception(audio, before.audio) : null,
@@ -300,18 +305,22 @@ export class Viewing {
   /** Brings what flows in line with what is chosen. Called after every change; an older call gives way to a newer one. */
   async #follow(): Promise<void> {
     const turn = ++this.#turn;
-    const { play, tracks } = this.store.value;
+    const { play, tracks, chosen, seen } = this.store.value;
     if (!this.#receiving || play === 'idle') return;
     const blend = this.#wanted;
     const wanted = new Set<TrackId>();
     if (blend) wanted.add(blend.lead);
     if (blend?.original) wanted.add('original');
-    if (tracks.some(({ id }) => id === 'video')) wanted.add('video');
+    const picture = trackToSee(tracks, chosen);
+    if (picture) wanted.add(picture);
+    // The picture so far stays until the new one comes.
+    if (seen && seen !== picture && tracks.some(({ id }) => id === seen)) wanted.add(seen);
     try {
       await Promise.all([...wanted].filter((id) => tracks.some((track) => track.id === id)).map((id) => this.#run(id)));
     } catch (cause) {
       if (turn === this.#turn) this.store.patch({ problem: sentences(failureOf(cause)) });
     }
+    if (picture && picture !== seen) void this.#look(picture, turn);
     if (turn !== this.#turn || !blend) return;
     if (blend.lead !== this.store.value.heard && !(await this.#plays(blend.lead, turn))) return;
     // Without the original the voices alone would leave a gap.
@@ -339,7 +348,6 @@ export class Viewing {
       this.#open.set(trackId, feed);
       incoming.hold(this.#holds[incoming.kind]);
       if (incoming.kind === 'audio') this.#mixer?.add(trackId, incoming.track);
-      else this.#show(incoming.track);
       return feed;
     });
     this.#feeds.set(trackId, taking);
@@ -404,6 +412,21 @@ export class Viewing {
     );
   }
 
+  /** Shows another picture as soon as it can be shown, and lets go of the one before. */
+  async #look(trackId: TrackId, turn: number): Promise<void> {
+    const feed = this.#open.get(trackId);
+    if (!feed) return;
+    const before = this.store.value.seen;
+    if (before !== null && this.#open.has(before)) await decodes(feed.incoming.track);
+    if (turn !== this.#turn || this.#open.get(trackId) !== feed) return;
+    this.store.patch({ seen: trackId });
+    this.#show(feed.incoming.track);
+    const old = before !== null && before !== trackId ? this.#open.get(before) : undefined;
+    if (!old || old.flow === 'paused') return;
+    old.flow = 'paused';
+    void old.incoming.pause().catch(() => {}); // a lost socket: the feed goes with it
+  }
+
   #show(track: MediaStreamTrack): void {
     const video = this.#video;
     if (!video) return;
@@ -424,6 +447,7 @@ export class Viewing {
       this.store.patch({ heard: null });
       this.#clock.forget();
     }
+    if (this.store.value.seen === trackId) this.store.patch({ seen: null });
   }
 
   #dropMedia(): void {
@@ -454,17 +478,17 @@ export class Viewing {
   // ── what is heard now ──────────────────────────────────────────────────────────────────────────────────────────────
 
   #tick(): void {
-    const { heard, tracks, flowing } = this.store.value;
+    const { heard, seen, tracks, flowing } = this.store.value;
     const audio = this.#sourceOf(heard);
     const base = tracks.find(({ id }) => id === heard)?.rtp;
     if (audio && base) this.#clock.read(audio, base);
     const now = this.#clock.now(performance.now());
     if ((now !== null) !== flowing) this.store.patch({ flowing: now !== null, ...(now !== null && { problem: null }) });
-    const picture = this.#sourceOf('video');
-    const pictureBase = tracks.find(({ id }) => id === 'video')?.rtp;
+    const picture = this.#sourceOf(seen);
+    const pictureBase = tracks.find(({ id }) => id === seen)?.rtp;
     if (now !== null && picture && pictureBase) {
-      const seen = mediaAt(picture.rtp, pictureBase, now) + (performance.now() - picture.at) * 1000;
-      const offset = (now - (this.#mixer?.latency ?? 0) * 1e6 - seen) / 1000;
+      const shown = mediaAt(picture.rtp, pictureBase, now) + (performance.now() - picture.at) * 1000;
+      const offset = (now - (this.#mixer?.latency ?? 0) * 1e6 - shown) / 1000;
       this.#avOffset = this.#avOffset === null ? offset : this.#avOffset * 0.9 + offset * 0.1;
       this.#align();
     } else {
@@ -492,6 +516,22 @@ export class Viewing {
     // Loudness is heard on a logarithmic scale: the square makes half the slider sound like half.
     this.#mixer?.master(muted ? 0 : volume ** 2);
   }
+}
+
+/** Resolves when a picture of the track has been decoded, or after a while without one. */
+async function decodes(track: MediaStreamTrack): Promise<void> {
+  const trial = document.createElement('video');
+  trial.muted = true;
+  trial.srcObject = new MediaStream([track]);
+  void trial.play().catch(() => {});
+  await new Promise<void>((resolve) => {
+    const patience = setTimeout(resolve, PICTURE_PATIENCE);
+    trial.requestVideoFrameCallback(() => {
+      clearTimeout(patience);
+      resolve();
+    });
+  });
+  trial.srcObject = null;
 }
 
 /** The captions on the picture, translated and original: one each, or two while two people speak at once. */

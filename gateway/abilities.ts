@@ -4,6 +4,7 @@ import { nameOf, serves } from '../models/languages.ts';
 import type { Language } from '../pipeline/domain.ts';
 import type { StageKind } from '../pipeline/stage.ts';
 import { choose } from './choice.ts';
+import { lipsLack } from './lip-engines.ts';
 import type { ApiError, LanguageTag } from './protocol.ts';
 import type { Abilities } from './sessions.ts';
 
@@ -58,7 +59,8 @@ export function abilitiesOf(registry: EngineRegistry): Abilities {
       }
       return undefined;
     },
-    accepts({ engines }): ApiError | undefined {
+    accepts(spec): ApiError | undefined {
+      const { engines } = spec;
       for (const [kind, chosen] of Object.entries(engines)) {
         if (!chosen) continue;
         const { engine, ...config } = chosen;
@@ -75,13 +77,22 @@ export function abilitiesOf(registry: EngineRegistry): Abilities {
           };
         }
       }
+      const lacking = spec.lips === 'on' ? lipsLack(spec, registry) : [];
+      if (lacking.length > 0) {
+        return {
+          code: 'unsupported',
+          message: 'Mouths cannot be driven here: something for it is not installed.',
+          field: 'lips',
+          fix: remedy(lacking),
+        };
+      }
       return undefined;
     },
   };
 }
 
 /** How what is missing is put there: packages are installed; models and keys say themselves how. */
-function remedy(missing: readonly string[]): string {
+export function remedy(missing: readonly string[]): string {
   const packages = missing.filter((each) => /^[a-z0-9][a-z0-9.+-]*$/.test(each));
   const rest = missing.filter((each) => !packages.includes(each));
   return [

@@ -177,11 +177,12 @@ Exit codes: 0 done, 1 tried and failed, 2 asked wrongly.`,
         'stretch: where a line does not fit, the programme runs up to 20 % slower (default: keep)',
       ).choices(['keep', 'stretch']),
     )
+    .option('--lips [language]', 'the speakers’ mouths move with the dub (in the first language unless told)')
     .addOption(profile())
     .addOption(engine())
     .addHelpText(
       'after',
-      '\nExamples:\n  livedub dub talk.mp4 --to es --out talk.es.mp4\n  livedub dub talk.mp4 --to es,ca --mix voice-over --loudness -16 --out talk.dubbed.mkv\n  livedub dub talk.mp4 --to es --out talk.es.mp4 --video stretch',
+      '\nExamples:\n  livedub dub talk.mp4 --to es --out talk.es.mp4\n  livedub dub talk.mp4 --to es --out talk.es.mp4 --lips\n  livedub dub talk.mp4 --to es,ca --mix voice-over --loudness -16 --out talk.dubbed.mkv\n  livedub dub talk.mp4 --to es --out talk.es.mp4 --video stretch',
     )
     .action(async (file: string, options: Omit<DubOptions, 'file'>) =>
       exit(await actions.dub({ ...options, file }, scope)),

@@ -38,6 +38,8 @@ export interface DubOptions extends MixOptions {
   readonly engine?: readonly string[];
   /** `stretch`: where a line does not fit, the programme runs up to a fifth slower. As it is unless given. */
   readonly video?: 'keep' | 'stretch';
+  /** Mouths move with the dub in this language; `true`: in the first. */
+  readonly lips?: string | true;
 }
 /** Where a dub is. */
 export interface DubProgress {

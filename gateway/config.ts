@@ -82,6 +82,12 @@ export const SessionSpec = z
       .describe(
         'The picture as it is, or stretched where a line needs more time. Only `livedub dub` stretches: a live session refuses it.',
       ),
+    lips: z
+      .enum(['auto', 'on', 'off'])
+      .default('auto')
+      .describe(
+        'Whether speakers’ mouths move with the dub: "auto" where the models for it are installed, "on" refuses to begin without them. Each language then has a picture of its own.',
+      ),
     profile: z
       .enum(PROFILE_NAMES)
       .default('embedded')
@@ -96,6 +102,10 @@ export const SessionSpec = z
         aligner: z.looseObject({ engine: z.string() }).optional(),
         translator: z.looseObject({ engine: z.string() }).optional(),
         synthesizer: z.looseObject({ engine: z.string() }).optional(),
+        faceTracker: z.looseObject({ engine: z.string() }).optional(),
+        activeSpeaker: z.looseObject({ engine: z.string() }).optional(),
+        lipDriver: z.looseObject({ engine: z.string() }).optional(),
+        restorer: z.looseObject({ engine: z.string() }).optional(),
       })
       .default({})
       .describe(

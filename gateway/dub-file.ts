@@ -7,6 +7,7 @@ import { MonotonicClock } from '../media/clock.ts';
 import { type FileProgramme, openFile } from '../media/file.ts';
 import { type Muxed, checkOutput, mux } from '../media/mux.ts';
 import { rubberband } from '../media/rubberband.ts';
+import { Resampler } from '../media/resample.ts';
 import type { Scope } from '../media/scope.ts';
 import { slowed } from '../media/slowed.ts';
 import type { Stretcher } from '../media/stretch.ts';
@@ -19,6 +20,7 @@ import {
   type Span,
   at,
   later,
+  samples,
   seconds,
 } from '../media/time.ts';
 import { Timeline } from '../media/timeline.ts';
@@ -27,24 +29,28 @@ import { nameOf } from '../models/languages.ts';
 import { registry } from '../models/index.ts';
 import { syllables, usualRate } from '../models/translate/syllables.ts';
 import { LineCaptions } from '../pipeline/captions.ts';
-import type { Clip, Cue, Hypothesis, Language, UtteranceId } from '../pipeline/domain.ts';
+import type { Clip, Cue, Hypothesis, Language, Utterance, UtteranceId } from '../pipeline/domain.ts';
 import { dub } from '../pipeline/dub.ts';
 import type { SharedStages } from '../pipeline/ear.ts';
 import type { About } from '../pipeline/fitter.ts';
 import type { LineRecord } from '../pipeline/ledger.ts';
+import type { TakeReport } from '../pipeline/lip-path.ts';
 import { srt } from '../pipeline/srt.ts';
 import { MEASURING, type Refitted, fittedIn, lineKey, roomFor } from '../pipeline/room.ts';
 import type { LanguageStages } from '../pipeline/voice.ts';
 import { webvtt } from '../pipeline/webvtt.ts';
-import { abilitiesOf } from './abilities.ts';
+import { abilitiesOf, remedy } from './abilities.ts';
 import { type DubOptions, type DubProgress, UsageError } from './commands.ts';
 import { type SessionSpec, mixFor } from './config.ts';
 import { enginesOf } from './engine-options.ts';
 import { mixOf, specOf } from './mix-options.ts';
 import { type Rehearsal, rehearsal } from './rehearsal.ts';
 import { spread } from './report.ts';
+import { type LipFileReport, driveFile } from './lip-file.ts';
+import { lipStages, lipsLack } from './lip-engines.ts';
 import { Desk } from './session/desk.ts';
 import { Engines } from './session/engines.ts';
+import { takeOf } from './session/mouths.ts';
 import { LOOK } from './transcript.ts';
 
 /** How far the original is read ahead of what is written. A line's dub is ready long before it is that far behind. */
@@ -84,6 +90,13 @@ export async function dubFile(
   }
   const refusal = abilitiesOf(engines).accepts(spec);
   if (refusal) throw new UsageError(`--engine: ${refusal.message}`);
+  const lips = options.lips === true ? options.to[0] : options.lips;
+  if (lips !== undefined) {
+    if (!options.to.includes(lips))
+      throw new UsageError(`--lips ${lips}: it is not among --to ${options.to.join(',')}.`);
+    const lacking = lipsLack(spec, engines);
+    if (lacking.length > 0) throw new UsageError(`--lips: mouths cannot be driven here. ${remedy(lacking)}`);
+  }
   const programme = await openFile(file, { field: 'file', pictures: false }, scope);
   const { duration, audio } = programme.info;
   if (!audio) throw new UsageError(`${basename(file)} has no sound: there is nothing to dub.`);
@@ -124,11 +137,17 @@ export async function dubFile(
     }
   };
 
+  /** What is to be seen as well as heard. */
+  const driven: Clip[] = [];
+  const said = new Map<UtteranceId, Utterance>();
+  /** What share of the work is everything but the mouths. */
+  const most = lips === undefined ? 1 : SOUND_SHARE;
+
   const began = performance.now();
   /** Tells that `share` of all the work is done. */
   const done = (share: number, end: MediaTime) => {
     const elapsed = Math.max(0.001, (performance.now() - began) / 1_000);
-    onProgress({ fraction: share, speed: end / 1e6 / elapsed });
+    onProgress({ fraction: share * most, speed: end / 1e6 / elapsed });
   };
   const hearing: Hearing = {
     programme,
@@ -137,7 +156,12 @@ export async function dubFile(
     from: spec.from as Language,
     stretcher,
     voices: spec.voices,
-    place: (clip) => timeline.dub(clip.language).place(clip),
+    place: (clip) => {
+      const accepted = timeline.dub(clip.language).place(clip);
+      if (accepted && clip.language === lips) driven.push(clip);
+      return accepted;
+    },
+    onSaid: (utterance) => said.set(utterance.id, utterance),
     onFault: (name, message) => complaints.set(name, message),
   };
   const push = (chunk: AudioChunk) => {
@@ -166,14 +190,27 @@ export async function dubFile(
     title: name === 'original' ? 'Original' : title(name),
   }));
   const length = slowing?.map.at(end) ?? end;
+  const mouths =
+    lips === undefined
+      ? undefined
+      : await withMouths(
+          { file, folder, spec, clips: driven, said, map: slowing?.map, stretcher },
+          scope,
+          (stage, message) => complaints.set(stage, message),
+          (t) =>
+            onProgress({
+              fraction: most + (0.99 - most) * Math.min(1, t / length),
+              speed: t / 1e3 / Math.max(1, performance.now() - began),
+            }),
+        );
   const muxed = await mux(
     {
-      original: file,
+      original: mouths?.path ?? file,
       out,
       audio: original ? [...dubs, original] : dubs,
       subtitles,
       ...(slowing && {
-        times: slowing.map,
+        ...(!mouths && { times: slowing.map }),
         onProgress: (written) => done(Math.min(0.99, RENDERED + (1 - RENDERED) * (written / length)), end),
       }),
     },
@@ -191,12 +228,80 @@ export async function dubFile(
     elapsed,
     seconds: end / 1e6,
     notes: [
+      ...(mouths
+        ? mouthNotes(mouths.report, lips ?? '')
+        : lips === undefined
+          ? []
+          : ['It has no pictures: no mouths were driven.']),
       ...(slowing ? slowingNotes(slowing, { pictures: muxed.pictures, why: muxed.why }) : []),
       ...(muxed.why ? [`Pictures were encoded anew: ${muxed.why}.`] : []),
       ...muxed.leftOut,
       ...complaints.values(),
     ],
   });
+}
+
+/** How much of the work is done when the sound is. */
+const SOUND_SHARE = 0.5;
+
+interface Mouths {
+  readonly file: string;
+  readonly folder: string;
+  readonly spec: SessionSpec;
+  readonly clips: readonly Clip[];
+  readonly said: ReadonlyMap<UtteranceId, Utterance>;
+  readonly map: TimeMap | undefined;
+  readonly stretcher: Stretcher;
+}
+
+/** The programme's pictures with mouths that speak the clips, in a file of their own; nothing when it has none. */
+async function withMouths(
+  { file, folder, spec, clips, said, map, stretcher }: Mouths,
+  scope: Scope,
+  onFault: (stage: string, message: string) => void,
+  onProgress: (t: MediaTime) => void,
+): Promise<{ readonly path: string; readonly report: LipFileReport } | undefined> {
+  const stages = await lipStages(spec, registry(), scope, (kind, failure) =>
+    onFault(kind, failure instanceof Error ? failure.message : String(failure)),
+  );
+  const path = join(folder, 'mouths.mkv');
+  const shown = (interval: Interval): Interval => map?.interval(interval) ?? interval;
+  const sayings = [...said.values()].map(({ id, speaker, start, end }) => ({ id, speaker, ...shown({ start, end }) }));
+  const takes = clips.flatMap((clip) => {
+    const utterance = said.get(clip.utterance);
+    return utterance ? [takeOf(clip, { ...utterance, ...shown(utterance) })] : [];
+  });
+  const again = await openFile(file, { field: 'file', pictures: false }, scope);
+  const whole = soundOf(again);
+  const sound = atRate(map ? slowed(whole, map, stretcher, scope.signal) : whole);
+  const report = await driveFile({ file, out: path, takes, sayings, stages, sound, map, onFault, onProgress }, scope);
+  return report && { path, report };
+}
+/** 16 kHz mono. */
+async function* atRate(chunks: AsyncIterable<AudioChunk>): AsyncGenerator<AudioChunk, void, void> {
+  let made = 0;
+  const resampler = new Resampler(RATE, 16_000);
+  for await (const { pcm } of chunks) {
+    const part = resampler.push(pcm);
+    if (part.length > 0) yield { start: samples(made, 16_000) as number as MediaTime, rate: 16_000, pcm: part };
+    made += part.length;
+  }
+}
+
+/** What became of the mouths, in sentences. */
+function mouthNotes({ takes, pictures }: LipFileReport, language: string): string[] {
+  const sum = (of: (take: TakeReport) => number) => takes.reduce((total, take) => total + of(take), 0);
+  const [wanted, driven] = [sum((take) => take.pictures), sum((take) => take.driven)];
+  const left = new Map<string, number>();
+  for (const { left: stretches } of takes) {
+    for (const { start, end, why } of stretches) left.set(why, (left.get(why) ?? 0) + (end - start));
+  }
+  const why = [...left].sort(([, a], [, b]) => b - a).map(([reason, span]) => `${reason} ${inSeconds(span)}`);
+  const share = wanted > 0 ? ` (${((100 * driven) / wanted).toFixed(0)} %)` : '';
+  return [
+    `Mouths speak ${language} in ${driven} of ${wanted} pictures of ${takes.length} lines${share}; ${pictures} pictures were encoded anew.`,
+    ...(why.length > 0 ? [`Left as they were: ${why.join(', ')}.`] : []),
+  ];
 }
 
 interface Hearing {
@@ -208,6 +313,7 @@ interface Hearing {
   readonly stretcher: Stretcher;
   readonly resample?: (pcm: Float32Array, from: SampleRate) => Float32Array;
   readonly place: (clip: Clip) => boolean;
+  readonly onSaid: (utterance: Utterance) => void;
   readonly onFault: (name: string, message: string) => void;
 }
 /** What is known once the programme has been heard to its end. */
@@ -379,7 +485,7 @@ interface Listener {
 
 /** Plays the programme to the pipeline, as fast as it takes it. */
 async function hear(hearing: Hearing, scope: Scope, listener: Listener): Promise<Heard> {
-  const { programme, shared, stages, from, voices, stretcher, resample, place, onFault } = hearing;
+  const { programme, shared, stages, from, voices, stretcher, resample, place, onSaid, onFault } = hearing;
   const { signal } = scope;
   const audio$ = new Subject<AudioChunk>();
   const dubbing = dub(audio$, shared, {
@@ -401,7 +507,9 @@ async function hear(hearing: Hearing, scope: Scope, listener: Listener): Promise
   dubbing.lines$.subscribe((line) => lines.push(line));
   dubbing.faults$.subscribe(({ name, fault }) => onFault(name, fault.message));
   if (listener.words) dubbing.words$.subscribe(listener.words);
-  dubbing.utterances$.subscribe(({ id }) => {
+  dubbing.utterances$.subscribe((utterance) => {
+    onSaid(utterance);
+    const { id } = utterance;
     const about = dubbing.about(id);
     if (about) listener.utterance?.(id, about);
   });

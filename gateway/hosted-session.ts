@@ -86,8 +86,8 @@ export class HostedSession {
   #spec: SessionSpec;
   /** The file's real path, when it is a file. */
   readonly #path: string | undefined;
-  /** Its SSRC, payload type and RTP base are fixed; the codec is the process's to say. */
-  #video: OutputTrack;
+  /** Their SSRCs, payload types and RTP bases are fixed; the codec is the process's to say, and whether there are any. */
+  readonly #videos = new Map<TrackId, OutputTrack>();
   #relay: Relay | undefined;
   #room: Promise<Room> = new Promise(() => {});
   #roomScope: Scope | undefined;
@@ -127,7 +127,8 @@ export class HostedSession {
     this.#offered.set('original', audioTrack('original', spec.from));
     for (const track of spec.to.flatMap((language) => languageTracks(language, spec.mix)))
       this.#offered.set(track.id, track);
-    this.#video = videoTrack();
+    for (const track of [videoTrack(), ...spec.to.flatMap((language) => this.#drivenTracks(language))])
+      this.#videos.set(track.id, track);
   }
 
   /** @param path real path of the file to play, when the source is a file */
@@ -251,8 +252,10 @@ export class HostedSession {
     if (tracks.some(({ id }) => this.#offered.has(id)))
       throw refuse('conflict', `The session is already dubbed into '${language}'.`, 'to');
     for (const track of tracks) this.#offered.set(track.id, track);
+    const driven = this.#drivenTracks(language);
+    for (const track of driven) this.#videos.set(track.id, track);
     this.#spec = { ...this.#spec, to: [...this.#spec.to, language] };
-    await this.#process?.send({ type: 'add-language', tracks });
+    await this.#process?.send({ type: 'add-language', tracks: [...tracks, ...driven] });
     const room = await this.#room;
     for (const track of tracks) await room.offer(track);
     this.tell({ event: 'tracks', data: this.tracks });
@@ -262,12 +265,13 @@ export class HostedSession {
     if (this.over) throw refuse('conflict', 'The session has ended.');
     if (!this.#offered.delete(`dub:${language}`))
       throw refuse('not_found', `The session is not dubbed into '${language}'.`, 'to');
-    this.#offered.delete(`voice:${language}`);
+    const others: TrackId[] = [`voice:${language}`, `video:${language}`];
+    for (const id of others) this.#offered.delete(id);
+    this.#videos.delete(`video:${language}`);
     this.#spec = { ...this.#spec, to: this.#spec.to.filter((each) => each !== language) };
     await this.#process?.send({ type: 'remove-language', language });
     const room = await this.#room;
-    room.withdraw(`dub:${language}`);
-    room.withdraw(`voice:${language}`);
+    for (const id of [`dub:${language}` as const, ...others]) room.withdraw(id);
     this.tell({ event: 'tracks', data: this.tracks });
   }
 
@@ -394,7 +398,7 @@ export class HostedSession {
           spec: { ...this.#spec, source },
           ports: this.#ports,
           sfu: { address: '127.0.0.1', port: outputPort },
-          outputs: [...this.#offered.values()].filter(({ id }) => id !== 'video').concat(this.#video),
+          outputs: [...[...this.#offered.values()].filter(({ kind }) => kind !== 'video'), ...this.#videos.values()],
           resume,
         };
         return process.send(start);
@@ -414,7 +418,7 @@ export class HostedSession {
         return this.#then(async () => this.#listening(process));
       }
       case 'video':
-        return this.#then(() => this.#offerVideo(message.track));
+        return this.#then(() => this.#offerVideos(message.tracks));
       case 'live':
         this.#sending = true;
         this.#wasLive = true;
@@ -464,21 +468,31 @@ export class HostedSession {
     this.#settle();
   }
 
-  async #offerVideo(codec: Omit<OutputTrack, 'ssrc' | 'rtpBase'> | null): Promise<void> {
+  async #offerVideos(tracks: readonly Omit<OutputTrack, 'ssrc' | 'rtpBase'>[]): Promise<void> {
     const room = await this.#room;
-    if (codec === null) {
-      if (!this.#offered.delete('video')) return;
-      room.withdraw('video');
-    } else {
-      const { ssrc, rtpBase } = this.#video;
-      const track = { ...codec, id: 'video', ssrc, rtpBase } as const;
-      const same = this.#offered.has('video') && sameCodec(track, this.#video);
-      this.#video = track;
-      if (same) return;
-      this.#offered.set('video', track);
-      await room.offer(track);
+    let changed = false;
+    for (const id of this.#videos.keys()) {
+      if (tracks.some((track) => track.id === id) || !this.#offered.delete(id)) continue;
+      room.withdraw(id);
+      changed = true;
     }
-    this.tell({ event: 'tracks', data: this.tracks });
+    for (const codec of tracks) {
+      const before = this.#videos.get(codec.id);
+      if (!before) continue; // its language was removed meanwhile
+      const track = { ...codec, ssrc: before.ssrc, rtpBase: before.rtpBase };
+      const same = this.#offered.has(track.id) && sameCodec(track, before);
+      this.#videos.set(track.id, track);
+      if (same) continue;
+      this.#offered.set(track.id, track);
+      await room.offer(track);
+      changed = true;
+    }
+    if (changed) this.tell({ event: 'tracks', data: this.tracks });
+  }
+
+  /** Where mouths are driven there is a picture per language. */
+  #drivenTracks(language: LanguageTag): OutputTrack[] {
+    return this.#spec.lips === 'off' ? [] : [videoTrack(language)];
   }
 
   #exited(process: SessionProcess, { code, signal }: Exit): void {

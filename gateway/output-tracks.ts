@@ -23,7 +23,7 @@ export const audioTrack = (id: TrackId, language: string): OutputTrack => ({
   parameters: { useinbandfec: 1, minptime: 10 },
   rtpBase: random32(),
 });
-/** What a language is sent as: the dub as the session mixes it, and its voices alone for viewers who mix it themselves. */
+/** What a language sounds as: the dub as the session mixes it, and its voices alone for viewers who mix it themselves. */
 export function languageTracks(language: string, { overlap }: Pick<SessionSpec['mix'], 'overlap'>): OutputTrack[] {
   const dub = audioTrack(`dub:${language}`, language);
   // RFC 7587 §7.1: a receiver may decode in mono unless it is told.
@@ -31,11 +31,14 @@ export function languageTracks(language: string, { overlap }: Pick<SessionSpec['
   return [stereo, audioTrack(`voice:${language}`, language)];
 }
 
-/** The picture. The codec is a placeholder until the process says what it sends. */
-export const videoTrack = (): OutputTrack => ({
-  id: 'video',
+/**
+ * The picture, as it is or with mouths that speak `language`. The codec is a placeholder until the process says what it
+ * sends.
+ */
+export const videoTrack = (language: string | null = null): OutputTrack => ({
+  id: language === null ? 'video' : `video:${language}`,
   kind: 'video',
-  language: null,
+  language,
   ssrc: random32(),
   payloadType: VIDEO,
   mimeType: 'video/VP8',

@@ -14,9 +14,10 @@ export type LanguageTag = string;
 
 /**
  * What a viewer can receive. `original` and `video` carry the programme itself, `dub:es` the Spanish dub as the session
- * mixes it, `voice:es` that dub's voices alone and silence elsewhere, for viewers who mix it with the original themselves.
+ * mixes it, `voice:es` that dub's voices alone and silence elsewhere, for viewers who mix it with the original themselves,
+ * `video:es` the picture with mouths that speak Spanish, where a session drives them.
  */
-export type TrackId = 'original' | 'video' | `dub:${LanguageTag}` | `voice:${LanguageTag}`;
+export type TrackId = 'original' | 'video' | `dub:${LanguageTag}` | `voice:${LanguageTag}` | `video:${LanguageTag}`;
 
 /** One delayed track of the session, the same for every viewer. */
 export interface TrackView {
@@ -114,11 +115,30 @@ export interface FitView {
   readonly withinSpeed: number | null;
 }
 
+/** What became of the pictures in which mouths were to move with the dub, since the session process began. */
+export interface LipsView {
+  /** Lines with a clip that were to be driven, and their pictures. */
+  readonly takes: number;
+  readonly pictures: number;
+  readonly driven: number;
+  /** Seconds that were left as they were, by reason: `profile`, `occluded`, `small`, `fast`, `cut`, `lost`, `nobody`, `late`, `failed`. */
+  readonly left: Readonly<Record<string, number>>;
+  /** Pictures that were looked at, and those that could not have been in time. */
+  readonly seen: number;
+  readonly skipped: number;
+  /** Pictures that went out driven, by language. */
+  readonly shown: Readonly<Record<LanguageTag, number>>;
+  /** Of the picture process. */
+  readonly process: { readonly cpu: number; readonly rssMiB: number; readonly restarts: number };
+}
+
 export interface StatsView {
   readonly delay: DelayView;
   /** Of what is sent, by track; `null` where it is not measured. */
   readonly loudness: Readonly<Record<string, LoudnessView>> | null;
   readonly fit: FitView;
+  /** `null` where no mouths are driven. */
+  readonly lips: LipsView | null;
   readonly mode: ModeView;
   readonly stages: readonly StageView[];
   readonly networks: readonly NetworkView[];

@@ -63,7 +63,7 @@ export class Recorder {
 
   private constructor(options: RecorderOptions) {
     this.#options = options;
-    this.#tracks = options.tracks ?? options.session.tracks.filter(({ id }) => !id.startsWith('voice:'));
+    this.#tracks = options.tracks ?? recorded(options.session.tracks);
   }
 
   static async open(options: RecorderOptions, scope: Scope): Promise<Recorder> {
@@ -191,6 +191,13 @@ export class Recorder {
     if (this.#recording) this.#writing = this.#writing.then(job);
     else if (this.#waiting.length < WAITING) this.#waiting.push(job);
   }
+}
+
+/** The original and every dub, with one picture: the first language's, where mouths are driven. */
+function recorded(tracks: readonly TrackView[]): TrackView[] {
+  const pictures = tracks.filter(({ kind }) => kind === 'video');
+  const picture = pictures.find(({ language }) => language !== null) ?? pictures[0];
+  return tracks.filter((track) => (track.kind === 'video' ? track === picture : !track.id.startsWith('voice:')));
 }
 
 /** Sound as a listener hears it, kept on media time from `origin` on, at most `room` of it. */

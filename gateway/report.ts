@@ -131,7 +131,8 @@ export class Witness {
       .flatMap((line) => this.#listen(line, dubs, facts.underDub) ?? []);
     const offsets = heard.flatMap(({ offset }) => (offset === null ? [] : [offset / 1_000]));
     const transit = (track: TrackId) => spread(this.#transit.get(track) ?? [])?.p50;
-    const [video, dub] = [transit('video'), transit(to[0] ? `dub:${to[0]}` : 'original')];
+    const picture = [...this.#transit.keys()].find((id) => id === 'video' || id.startsWith('video:')) ?? 'video';
+    const [video, dub] = [transit(picture), transit(to[0] ? `dub:${to[0]}` : 'original')];
     const after = (step: keyof LineRecord['after']) =>
       spread(within.flatMap((line) => (line.after[step] === null ? [] : [line.after[step] / 1e6])));
     return {

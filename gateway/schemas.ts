@@ -27,7 +27,8 @@ const Track: z.ZodType<TrackView> = z
       .custom<TrackView['id']>((id) => typeof id === 'string')
       .meta({
         type: 'string',
-        description: 'original, video, dub:<language>, or voice:<language>: the dub’s voices alone.',
+        description:
+          'original, video, dub:<language>, voice:<language>: the dub’s voices alone, or video:<language>: mouths that speak it.',
       }),
     kind: z.enum(['audio', 'video']),
     language: z.string().nullable(),
@@ -74,6 +75,19 @@ const Stats: z.ZodType<StatsView> = z
           .describe('Share of them, 0 to 1, that were said whole at 0.9 to 1.2 times the voice’s speed.'),
       })
       .describe('Since the session process began.'),
+    lips: z
+      .object({
+        takes: z.number(),
+        pictures: z.number(),
+        driven: z.number(),
+        left: z.record(z.string(), z.number()).describe('Seconds left as they were, by reason.'),
+        seen: z.number(),
+        skipped: z.number(),
+        shown: z.record(z.string(), z.number()).describe('Pictures that went out driven, by language.'),
+        process: z.object({ cpu: z.number(), rssMiB: z.number(), restarts: z.number() }),
+      })
+      .nullable()
+      .describe('What became of the pictures in which mouths were to move with the dub.'),
     mode: z.object({
       audio: z.enum(['dubbed', 'original']),
       video: z.enum(['driven', 'original', 'none']),

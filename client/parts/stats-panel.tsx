@@ -1,5 +1,5 @@
 import { useRef, useState } from 'preact/hooks';
-import { driftWords, fitWords, latenessWords, loudnessWords } from '../mode-words.ts';
+import { driftWords, fitWords, lipsWords, latenessWords, loudnessWords } from '../mode-words.ts';
 import type { InboundStats, Reception } from '../reception.ts';
 import { useTick } from '../use.ts';
 import type { Viewing, ViewingState } from '../viewing.ts';
@@ -62,6 +62,7 @@ export function StatsPanel({
               <Row name="Drift" value={driftWords(stats.delay.drift)} />
               <Row name="Loudness" value={loudness ? loudnessWords(loudness) : null} />
               <Row name="Fit" value={fitWords(stats.fit)} />
+              {stats.lips && <Row name="Mouths" value={lipsWords(stats.lips)} />}
               <Row
                 name="Lines"
                 value={`${stats.lines.dubbed} dubbed · ${stats.lines.captionOnly} captions only · ${stats.lines.late} late · ${stats.lines.trimmed} trimmed`}

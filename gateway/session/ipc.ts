@@ -59,8 +59,8 @@ export interface Resume {
   readonly delay: number;
   /** Per input SSRC: an unwrapped RTP time stamp and its media time (µs). */
   readonly inputs: readonly { readonly ssrc: number; readonly rtp: number; readonly media: number }[];
-  /** Last video sequence number known to have been sent. */
-  readonly videoSequence: number;
+  /** Last sequence number known to have been sent, by video track. */
+  readonly videoSequences: Readonly<Record<string, number>>;
   /** How often the process was started before; part of utterance ids. */
   readonly generation: number;
 }
@@ -89,8 +89,11 @@ export type FromSession =
   | { readonly type: 'ready'; readonly ports: { readonly input: number; readonly output: number } }
   /** Answers one `input`: datagrams of those tracks are now taken. */
   | { readonly type: 'listening' }
-  /** Video's codec is known only once input is; audio tracks are agreed in `start`/`add-language`. `null`: no video. */
-  | { readonly type: 'video'; readonly track: Omit<OutputTrack, 'ssrc' | 'rtpBase'> | null }
+  /**
+   * Video tracks, all of them, whenever they change: their codec is known only once input is; audio tracks are agreed in
+   * `start`/`add-language`.
+   */
+  | { readonly type: 'video'; readonly tracks: readonly Omit<OutputTrack, 'ssrc' | 'rtpBase'>[] }
   /** First picture or sound has been sent. */
   | { readonly type: 'live' }
   | { readonly type: 'cue'; readonly cue: CueView }

@@ -4,9 +4,9 @@ import type { Interval, MediaTime, Span } from '../../media/time.ts';
 import type { EncodedPicture, VideoCodec } from '../../media/video.ts';
 import type { Language } from '../../pipeline/domain.ts';
 import type { FaceSpan } from '../../pipeline/cue-layout.ts';
-import type { Driven, Take } from '../../pipeline/face.ts';
+import type { Take } from '../../pipeline/face.ts';
 import type { StageReport } from '../../pipeline/health.ts';
-import type { Saying, TakeReport } from '../../pipeline/lip-path.ts';
+import type { DrivenPicture, Saying, TakeReport } from '../../pipeline/lip-path.ts';
 import type { SessionSpec } from '../config.ts';
 import type { NetworkView } from '../protocol.ts';
 
@@ -34,7 +34,7 @@ export type ToLips =
 export type FromLips =
   /** Engines have loaded. */
   | { readonly type: 'ready' }
-  | { readonly type: 'driven'; readonly language: Language; readonly driven: Driven }
+  | { readonly type: 'driven'; readonly language: Language; readonly driven: DrivenPicture }
   | { readonly type: 'report'; readonly report: TakeReport }
   /** Where faces are, the largest first. */
   | { readonly type: 'faces'; readonly at: MediaTime; readonly faces: readonly FaceSpan[] }

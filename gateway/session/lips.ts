@@ -8,9 +8,9 @@ import { type Interval, type MediaTime, type Span, between, ms, seconds, toMs } 
 import type { AccessUnit, VideoCodec } from '../../media/video.ts';
 import type { FaceSpan } from '../../pipeline/cue-layout.ts';
 import type { Language } from '../../pipeline/domain.ts';
-import type { Driven, Take } from '../../pipeline/face.ts';
+import type { Take } from '../../pipeline/face.ts';
 import type { StageReport } from '../../pipeline/health.ts';
-import type { Saying, TakeReport } from '../../pipeline/lip-path.ts';
+import type { DrivenPicture, Saying, TakeReport } from '../../pipeline/lip-path.ts';
 import type { SessionSpec } from '../config.ts';
 import type { NetworkView } from '../protocol.ts';
 import { RestartPolicy } from '../restart-policy.ts';
@@ -21,7 +21,7 @@ export interface LipsOptions {
   readonly clock: Clock;
   /** How much programme the process holds. */
   readonly keep: Span;
-  readonly onDriven: (language: Language, driven: Driven) => void;
+  readonly onDriven: (language: Language, driven: DrivenPicture) => void;
   readonly onReport: (report: TakeReport) => void;
   readonly onFault: (fault: Pick<Extract<FromLips, { type: 'fault' }>, 'stage' | 'kind' | 'message'>) => void;
   /** It can drive from now on, or cannot any more. */

@@ -10,7 +10,7 @@ import type { FaceSpan } from '../../pipeline/cue-layout.ts';
 import type { Clip, Language, Utterance, UtteranceId } from '../../pipeline/domain.ts';
 import type { Take } from '../../pipeline/face.ts';
 import type { StageReport } from '../../pipeline/health.ts';
-import type { TakeReport } from '../../pipeline/lip-path.ts';
+import type { DrivenPicture, TakeReport } from '../../pipeline/lip-path.ts';
 import { toRate } from '../../pipeline/rate.ts';
 import type { SessionSpec } from '../config.ts';
 import type { LipsView, NetworkView } from '../protocol.ts';
@@ -23,7 +23,9 @@ export interface DrivenPictures extends PictureLine {
   readonly lead: Span;
   /** Pictures that went out driven. */
   readonly shown: number;
-  /** A take is driven there. */
+  /** Whether that picture is to be driven already. */
+  covers(t: MediaTime): boolean;
+  /** Pictures are driven there. */
   drive(interval: Interval): void;
   patches(driven: { readonly start: MediaTime; readonly patches: readonly Patch[] }): void;
 }
@@ -42,6 +44,8 @@ export interface MouthsOptions {
 
 /** Utterances that are remembered until their clips come. */
 const REMEMBERED = 64;
+/** Takes of a language whose pictures may still come. */
+const TAKES = 32;
 /** Pictures around speech are looked at too, for a face to be known when it begins to speak. */
 const BEFORE = ms(400);
 const BEHIND = ms(400);
@@ -57,6 +61,7 @@ export class Mouths {
   readonly #lines = new Map<Language, DrivenPictures>();
   readonly #audio$ = new Subject<AudioChunk>();
   readonly #said = new Map<UtteranceId, Utterance>();
+  readonly #driving = new Map<Language, readonly Interval[]>();
   readonly #left: Record<string, number> = {};
   /** Of languages and lines that are gone. */
   readonly #shown: Record<string, number> = {};
@@ -75,7 +80,7 @@ export class Mouths {
         keep,
         onFault,
         onChange,
-        onDriven: (language, driven) => this.#lines.get(language)?.patches(driven),
+        onDriven: (language, driven) => this.#drove(language, driven),
         onReport: (report) => this.#count(report),
         ...(program !== undefined && { program }),
       },
@@ -135,6 +140,7 @@ export class Mouths {
   }
   forget(language: Language): void {
     this.#settle(language);
+    this.#driving.delete(language);
     this.#lips.forget(language);
   }
 
@@ -163,7 +169,9 @@ export class Mouths {
     if (!line || !utterance || !this.able) return;
     const take = takeOf(clip, utterance);
     this.#takes += 1;
-    line.drive(take);
+    const { start, end } = take;
+    const lately = [...(this.#driving.get(clip.language) ?? []), { start, end }].slice(-TAKES);
+    this.#driving.set(clip.language, lately);
     this.#lips.drive(take);
   }
   /** Where the programme is played. */
@@ -175,6 +183,20 @@ export class Mouths {
     return this.#lips.faceAt(at);
   }
 
+  /**
+   * A picture has been driven. The line is asked to change over where there are patches and not before: a take that came late
+   * is driven from where it is in time.
+   */
+  #drove(language: Language, driven: DrivenPicture): void {
+    const line = this.#lines.get(language);
+    if (!line) return;
+    const { start, patches } = driven;
+    if (patches.length > 0 && !line.covers(start)) {
+      const take = this.#driving.get(language)?.find((each) => start >= each.start && start < each.end);
+      if (take) line.drive({ start, end: take.end });
+    }
+    line.patches(driven);
+  }
   #count({ pictures, driven, left }: TakeReport): void {
     this.#pictures += pictures;
     this.#driven += driven;

@@ -33,6 +33,26 @@ interface AudioOut {
   readonly encoder: OpusEncoder;
 }
 
+/** Delayed pictures: as they came, or with some of them driven. */
+export interface PictureLine {
+  readonly size: number;
+  readonly counts: Readonly<Record<string, number>>;
+  push(unit: AccessUnit): void;
+  take(playhead: MediaTime): readonly AccessUnit[];
+  grow(duration: Span, capacity: number): void;
+  close(): void;
+}
+
+interface VideoOut {
+  readonly track: OutputTrack;
+  readonly rtp: RtpTrack;
+  readonly line: PictureLine;
+  /** Pictures that are due and have not been sent yet: after a stall there are more than a socket takes at once. */
+  readonly leaving: AccessUnit[];
+  /** Pictures from before the play-head of a process that takes over; `undefined` once it has caught up. */
+  missed: AccessUnit[] | undefined;
+}
+
 export interface OutputOptions {
   readonly clock: Clock;
   readonly timeline: Timeline;
@@ -40,12 +60,13 @@ export interface OutputOptions {
   readonly cname: string;
   /** How much video is held: the delay and what the source runs ahead. */
   readonly hold: VideoLine['duration'];
-  /** The predecessor's last video sequence number. */
-  readonly videoSequence?: number | undefined;
+  /** The predecessor's last sequence numbers, by video track. */
+  readonly videoSequences?: Readonly<Record<string, number>> | undefined;
 }
 
 /**
- * The delayed programme as RTP: one Opus track per language and one for the original, and the video as it came in.
+ * The delayed programme as RTP: one Opus track per language and one for the original, the video as it came in, and one for
+ * every language in which mouths are driven.
  *
  * Everything that is due at the play-head is sent by {@link tick}; time stamps come from media time, so all tracks are
  * exactly as far apart as they were in the programme.
@@ -53,29 +74,27 @@ export interface OutputOptions {
 export class Output {
   readonly #options: OutputOptions;
   readonly #audio = new Map<string, AudioOut>();
-  readonly #line: VideoLine;
+  readonly #videos = new Map<string, VideoOut>();
   /** How much video is held beyond the delay. */
   readonly #ahead: Span;
-  #video: { readonly track: OutputTrack; readonly rtp: RtpTrack } | undefined;
-  #videoSequence: number;
+  /** The last of each video track, also of those that are gone. */
+  readonly #sequences: Record<string, number>;
+  /** Tracks that a predecessor sent and this process has not opened yet. */
+  readonly #inherited: Set<string>;
   #reported: ClockTime;
   #sent = false;
-  /** Pictures that are due and have not been sent yet: after a stall there are more than a socket takes at once. */
-  readonly #leaving: AccessUnit[] = [];
-  /** Pictures from before the play-head of a process that takes over; `undefined` once it has caught up. */
-  #missed: AccessUnit[] | undefined;
   readonly #began: MediaTime;
 
   constructor(options: OutputOptions, scope: Scope) {
     this.#options = options;
-    this.#line = new VideoLine({ duration: options.hold, capacity: mostPictures(options.hold) });
     this.#ahead = Math.max(0, options.hold - options.timeline.wanted) as Span;
-    this.#videoSequence = ((options.videoSequence ?? Math.floor(Math.random() * 0x8000)) + GAP) & 0xffff;
+    this.#sequences = { ...options.videoSequences };
+    this.#inherited = new Set(Object.keys(this.#sequences));
     this.#reported = options.clock.now();
     this.#began = options.timeline.position;
-    if (options.videoSequence !== undefined) this.#missed = [];
     scope.defer(() => {
       for (const id of [...this.#audio.keys()]) this.removeAudio(id);
+      for (const id of [...this.#videos.keys()]) this.removeVideo(id);
     });
   }
 
@@ -83,11 +102,16 @@ export class Output {
   get live(): boolean {
     return this.#sent;
   }
-  get videoSequence(): number {
-    return this.#video?.rtp.sequence ?? this.#videoSequence;
+  get videoSequences(): Readonly<Record<string, number>> {
+    const now = [...this.#videos].map(([id, { rtp }]) => [id, rtp.sequence] as const);
+    return { ...this.#sequences, ...Object.fromEntries(now) };
   }
   get dropped(): Record<string, number> {
-    return { 'video line': this.#line.dropped, 'video without key frame': this.#line.refused };
+    const counts: Record<string, number> = { 'video line': 0, 'video without key frame': 0 };
+    for (const { line } of this.#videos.values()) {
+      for (const [name, count] of Object.entries(line.counts)) counts[name] = (counts[name] ?? 0) + count;
+    }
+    return counts;
   }
 
   addAudio(track: OutputTrack): void {
@@ -102,22 +126,43 @@ export class Output {
     this.#audio.delete(id);
   }
 
-  /** @param track what the gateway reserved for video @returns the track as it is now, for the SFU */
-  setVideo(track: OutputTrack, format: VideoFormat): OutputTrack {
+  /**
+   * @param track what the gateway reserved for video
+   * @param open makes the line of delayed pictures; one that passes them as they came unless given
+   * @returns the track as it is now, for the SFU
+   */
+  setVideo(track: OutputTrack, format: VideoFormat, open: (hold: Span) => PictureLine = passing): OutputTrack {
     const { codec, parameters } = format;
     const video = { ...track, mimeType: `video/${codec}`, clockRate: 90_000, channels: 1, parameters };
-    if (this.#video) {
-      if (this.#video.track.mimeType === video.mimeType) return this.#video.track;
-      this.#videoSequence = (this.#video.rtp.sequence + 1) & 0xffff;
-      this.#line.clear();
-      this.#leaving.length = 0;
-    }
-    this.#video = { track: video, rtp: this.#rtp(video, { by: 'packet', next: this.#videoSequence }) };
+    const before = this.#videos.get(track.id);
+    if (before?.track.mimeType === video.mimeType) return before.track;
+    const old = this.#sequences[track.id];
+    const resumed = this.#inherited.delete(track.id);
+    this.removeVideo(track.id);
+    const next = before ? before.rtp.sequence + 1 : (old ?? Math.floor(Math.random() * 0x8000)) + GAP;
+    this.#videos.set(track.id, {
+      track: video,
+      rtp: this.#rtp(video, { by: 'packet', next: next & 0xffff }),
+      line: open(this.#options.hold),
+      leaving: [],
+      missed: resumed ? [] : undefined,
+    });
     return video;
+  }
+  removeVideo(id: string): void {
+    const video = this.#videos.get(id);
+    if (!video) return;
+    this.#videos.delete(id);
+    this.#sequences[id] = video.rtp.sequence;
+    video.line.close();
+  }
+  /** The line of delayed pictures of a track. */
+  line(id: string): PictureLine | undefined {
+    return this.#videos.get(id)?.line;
   }
 
   push(unit: AccessUnit): void {
-    this.#line.push(unit);
+    for (const { line } of this.#videos.values()) line.push(unit);
   }
 
   /** Sends everything due. Called every 10 ms on absolute deadlines. */
@@ -125,16 +170,15 @@ export class Output {
     const { clock, timeline } = this.#options;
     const now = clock.now();
     const hold = (Math.max(timeline.wanted, timeline.delay) + this.#ahead) as Span;
-    this.#line.grow(hold, mostPictures(hold));
     for (const played of timeline.frames(now)) this.#play(played);
-    if (this.#video) {
-      const { rtp } = this.#video;
-      this.#leaving.push(...this.#due(timeline.playhead(now)));
+    for (const video of this.#videos.values()) {
+      video.line.grow(hold, mostPictures(hold));
+      video.leaving.push(...this.#due(video, timeline.playhead(now)));
       for (let room = BURST; room > 0;) {
-        const unit = this.#leaving.shift();
+        const unit = video.leaving.shift();
         if (!unit) break;
         const { start, payloads } = unit;
-        payloads.forEach((payload, i) => this.#send(rtp.packet(payload, start, i === payloads.length - 1)));
+        payloads.forEach((payload, i) => this.#send(video.rtp.packet(payload, start, i === payloads.length - 1)));
         room -= payloads.length;
       }
     }
@@ -146,13 +190,13 @@ export class Output {
    * the last key frame on, but its viewer has seen them. They are stamped right before the take-over, one tick after the
    * other, since a receiver throws away what is older than what it has shown.
    */
-  #due(playhead: MediaTime): AccessUnit[] {
-    const due = this.#line.take(playhead);
-    const missed = this.#missed;
+  #due(video: VideoOut, playhead: MediaTime): readonly AccessUnit[] {
+    const due = video.line.take(playhead);
+    const { missed } = video;
     if (!missed) return due;
     missed.push(...due);
-    if (this.#line.size === 0 && between(this.#began, playhead) < PATIENCE) return [];
-    this.#missed = undefined;
+    if (video.line.size === 0 && between(this.#began, playhead) < PATIENCE) return [];
+    video.missed = undefined;
     const isOld = ({ start }: AccessUnit) => start <= this.#began;
     const old = missed.filter(isOld);
     const from = Math.max(
@@ -179,7 +223,7 @@ export class Output {
     const ntp = ntpFromUnix(Date.now() * 1_000);
     const playing = this.#options.timeline.playhead(now);
     for (const { rtp } of this.#audio.values()) this.#send(rtp.report(ntp, playing));
-    if (this.#video && this.#video.rtp.packets > 0) this.#send(this.#video.rtp.report(ntp, playing));
+    for (const { rtp } of this.#videos.values()) if (rtp.packets > 0) this.#send(rtp.report(ntp, playing));
   }
 
   #send(datagram: Uint8Array): void {
@@ -193,6 +237,23 @@ export class Output {
   }
 }
 
+/** Pictures exactly as they came, later. */
+function passing(hold: Span): PictureLine {
+  const line = new VideoLine({ duration: hold, capacity: mostPictures(hold) });
+  return {
+    get size() {
+      return line.size;
+    },
+    get counts() {
+      return { 'video line': line.dropped, 'video without key frame': line.refused };
+    },
+    push: (unit) => void line.push(unit),
+    take: (playhead) => line.take(playhead),
+    grow: (duration, capacity) => line.grow(duration, capacity),
+    close: () => line.clear(),
+  };
+}
+
 /** What of a played stretch goes out as `track`. */
 function soundOf({ id, language }: OutputTrack, { pcm, dubs }: Played): Sides {
   const dub = id === 'original' ? undefined : dubs.get(language ?? '');
@@ -202,4 +263,4 @@ function soundOf({ id, language }: OutputTrack, { pcm, dubs }: Played): Sides {
 }
 
 /** A hundred a second: no camera takes more. */
-const mostPictures = (hold: Span) => Math.ceil(hold / ms(10));
+export const mostPictures = (hold: Span) => Math.ceil(hold / ms(10));

@@ -18,13 +18,16 @@ import { Lag, type LagBounds } from '../../pipeline/lag.ts';
 import type { Mode } from '../../pipeline/mode.ts';
 import { toRate } from '../../pipeline/rate.ts';
 import { delayOf, mixFor } from '../config.ts';
+import { drivesLips } from '../lip-engines.ts';
 import { FitCounts } from '../fit-counts.ts';
 import type { ModeView, StatsView } from '../protocol.ts';
 import { Desk } from './desk.ts';
+import { drivenPictures } from './driven-pictures.ts';
 import { Engines } from './engines.ts';
 import { FileSource } from './file-source.ts';
 import type { FromSession, InputTrack, OutputTrack, Resume, SenderReport, ToSession } from './ipc.ts';
 import { LiveSource } from './live-source.ts';
+import { Mouths } from './mouths.ts';
 import { Output } from './output.ts';
 import { ProcessLoad } from './process-load.ts';
 import { RECEIPT_EVERY, writeReceipt } from './receipt.ts';
@@ -57,6 +60,7 @@ export class Session implements Sink {
   readonly #live: LiveSource | undefined;
   readonly #load = new ProcessLoad();
   readonly #fits = new FitCounts();
+  readonly #mouths: Mouths | undefined;
   readonly #desk: Desk;
   readonly #lag: Lag;
   readonly #audio$ = new Subject<AudioChunk>();
@@ -76,7 +80,8 @@ export class Session implements Sink {
   #received = 0;
   #told = '';
   #said = false;
-  readonly #video: OutputTrack | undefined;
+  /** The picture as it is, and one with driven mouths for each language that has one. */
+  readonly #videos = new Map<string, OutputTrack>();
   readonly #audio = new Map<string, OutputTrack>();
 
   private constructor(
@@ -93,8 +98,20 @@ export class Session implements Sink {
     this.#socket = socket;
     this.#desk = new Desk(start.spec.mix);
     this.#lag = new Lag(lagOf(start));
-    this.#video = start.outputs.find((track) => track.kind === 'video');
-    for (const track of start.outputs) if (track.kind === 'audio') this.#audio.set(track.id, track);
+    for (const track of start.outputs) this.#tracks(track.kind).set(track.id, track);
+    if (drivesLips(start.spec, registry())) {
+      this.#mouths = new Mouths(
+        {
+          spec: start.spec,
+          clock,
+          keep: seconds(delayOf(start.spec).most + toMs(AHEAD) / 1_000),
+          onFault: ({ stage, kind, message }) => tell({ type: 'fault', stage, kind, message }),
+          onChange: () => this.#showMode(),
+          line: (codec, hold) => drivenPictures(codec, hold, clock),
+        },
+        scope,
+      );
+    }
     this.#engines = new Engines(
       { registry: registry(), spec: start.spec, onFault: (fault) => this.#fault(fault) },
       scope,
@@ -127,9 +144,10 @@ export class Session implements Sink {
   /** @param tracks of one language */
   async addLanguage(tracks: readonly OutputTrack[]): Promise<void> {
     for (const track of tracks) {
-      this.#audio.set(track.id, track);
-      this.#output?.addAudio(track);
+      this.#tracks(track.kind).set(track.id, track);
+      if (track.kind === 'audio') this.#output?.addAudio(track);
     }
+    if (this.#output) this.#offer(this.#output);
     const language = tracks[0]?.language;
     if (this.#dubbing && language) await this.#dub(this.#dubbing, language as Language);
   }
@@ -139,6 +157,9 @@ export class Session implements Sink {
       this.#audio.delete(id);
       this.#output?.removeAudio(id);
     }
+    this.#videos.delete(`video:${language}`);
+    this.#output?.removeVideo(`video:${language}`);
+    this.#mouths?.forget(language as Language);
     this.#dubbing?.removeLanguage(language as Language);
     this.#timeline?.endDub(language);
     this.#desk.forget(language);
@@ -153,6 +174,7 @@ export class Session implements Sink {
     const timeline = this.#programme();
     timeline?.pushOriginal(chunk);
     this.#desk.hear(chunk);
+    this.#mouths?.audio(chunk);
     // What a process that takes over has already missed cannot be dubbed any more.
     if (timeline && endOf(chunk) < timeline.position) return;
     if (!this.#waiting) return this.#audio$.next(chunk);
@@ -166,6 +188,7 @@ export class Session implements Sink {
   video(unit: AccessUnit): void {
     this.#programme();
     this.#output?.push(unit);
+    this.#mouths?.picture(unit);
   }
 
   format(format: VideoFormat | null): void {
@@ -236,7 +259,7 @@ export class Session implements Sink {
         send: (datagram) => this.#socket.output.send(datagram, sfu),
         cname: session,
         hold,
-        videoSequence: resume?.videoSequence,
+        videoSequences: resume?.videoSequences,
       },
       this.#scope,
     );
@@ -246,14 +269,23 @@ export class Session implements Sink {
   }
 
   #offer(output: Output): void {
-    if (!this.#format || !this.#video) return;
-    const { id, kind, language, payloadType, mimeType, clockRate, channels, parameters } = output.setVideo(
-      this.#video,
-      this.#format,
-    );
+    const format = this.#format;
+    const mouths = this.#mouths;
+    if (!format) return;
+    mouths?.codec(Mouths.drives(format.codec) ? format.codec : undefined);
+    const tracks: OutputTrack[] = [];
+    for (const track of this.#videos.values()) {
+      const language = track.language as Language | null;
+      if (language === null) tracks.push(output.setVideo(track, format));
+      else if (mouths && Mouths.drives(format.codec)) {
+        tracks.push(output.setVideo(track, format, (hold) => mouths.open(language, format.codec, hold)));
+      }
+    }
     this.#tell({
       type: 'video',
-      track: { id, kind, language, payloadType, mimeType, clockRate, channels, parameters },
+      tracks: tracks.map(({ id, kind, language, payloadType, mimeType, clockRate, channels, parameters }) => {
+        return { id, kind, language, payloadType, mimeType, clockRate, channels, parameters };
+      }),
     });
     this.#showMode();
   }
@@ -283,6 +315,7 @@ export class Session implements Sink {
     const { signal } = this.#scope;
     const [shared, stretcher] = await Promise.all([this.#engines.shared(), rubberband().catch(() => wsola)]);
     if (signal.aborted) return;
+    const mouths = this.#mouths;
     const dubbing = dub(this.#audio$, shared, {
       from: spec.from as Language,
       clock: this.#clock,
@@ -293,10 +326,15 @@ export class Session implements Sink {
       expression: spec.voices.expression,
       cloning: spec.voices.cloning === 'consented',
       place: (clip) => this.#place(clip),
+      ...(mouths && { faceAt: (t: MediaTime) => mouths.faceAt(t) }),
       generation: resume?.generation ?? 0,
       ...within(this.#lag.wanted),
     });
     this.#scope.defer(() => dubbing.close());
+    if (mouths) {
+      dubbing.speech$.subscribe((chunk) => mouths.speech(chunk));
+      dubbing.utterances$.subscribe((utterance) => mouths.said(utterance));
+    }
     dubbing.cues$.subscribe((cue) => this.#cue(cue));
     dubbing.lines$.subscribe((line) => {
       this.#fits.add(line);
@@ -341,6 +379,7 @@ export class Session implements Sink {
   #place(clip: Clip): boolean {
     const { language, utterance, start, end } = clip;
     if (!this.#timeline?.dub(language).place(clip)) return false;
+    this.#mouths?.placed(clip);
     this.#tell({ type: 'clip', clip: { language, utterance, start, end } });
     return true;
   }
@@ -355,7 +394,8 @@ export class Session implements Sink {
   }
 
   get #modeView(): ModeView {
-    return { ...this.#mode, video: this.#format ? this.#mode.video : 'none' };
+    const driven = this.#mode.audio === 'dubbed' && this.#mouths?.able === true;
+    return { ...this.#mode, video: this.#format ? (driven ? 'driven' : 'original') : 'none' };
   }
   #showMode(): void {
     const mode = this.#modeView;
@@ -373,6 +413,7 @@ export class Session implements Sink {
     if (this.#mode.audio !== 'dubbed') this.#lag.unable(now);
     const wanted = this.#lag.update(timeline.delay, this.#dubbing?.lookahead ?? ms(0), now);
     if (wanted !== timeline.wanted) timeline.aim(wanted);
+    this.#mouths?.schedule(timeline.anchor, timeline.delay);
   }
 
   #pulse(): void {
@@ -383,7 +424,7 @@ export class Session implements Sink {
       anchor: timeline.anchor,
       delay: timeline.delay,
       inputs: this.#live?.positions ?? [],
-      videoSequence: this.#output.videoSequence,
+      videoSequences: this.#output.videoSequences,
       generation: this.#start.resume?.generation ?? 0,
     };
     this.#tell({ type: 'pulse', resume });
@@ -411,20 +452,26 @@ export class Session implements Sink {
       },
       loudness: this.#desk.levels,
       fit: this.#fits.view,
+      lips: this.#mouths?.view ?? null,
       mode: this.#modeView,
-      stages: (dubbing?.stages ?? []).map(({ name, engine, standIn, state, latency, dropped, faults }) => ({
-        kind: name,
-        engine,
-        standIn,
-        state,
-        latency,
-        dropped,
-        faults,
-      })),
-      networks: networkReports().map(({ lost, ...network }) => ({
-        ...network,
-        lost: lost.overflow + lost.expired + lost.failed,
-      })),
+      stages: [...(dubbing?.stages ?? []), ...(this.#mouths?.stages ?? [])].map(
+        ({ name, engine, standIn, state, latency, dropped, faults }) => ({
+          kind: name,
+          engine,
+          standIn,
+          state,
+          latency,
+          dropped,
+          faults,
+        }),
+      ),
+      networks: [
+        ...networkReports().map(({ lost, ...network }) => ({
+          ...network,
+          lost: lost.overflow + lost.expired + lost.failed,
+        })),
+        ...(this.#mouths?.networks ?? []),
+      ],
       spending: spendingReports().map(({ kind, tokensIn, tokensOut, ...used }) => ({
         ...used,
         stage: kind,
@@ -443,6 +490,10 @@ export class Session implements Sink {
       process: { ...this.#load.read(), restarts: 0 },
     };
     this.#tell({ type: 'stats', stats });
+  }
+
+  #tracks(kind: OutputTrack['kind']): Map<string, OutputTrack> {
+    return kind === 'audio' ? this.#audio : this.#videos;
   }
 
   #reply(datagram: Uint8Array): void {

@@ -6,7 +6,7 @@ import { MonotonicClock } from '../../media/clock.ts';
 import { Scope } from '../../media/scope.ts';
 import { seconds } from '../../media/time.ts';
 import { packetizeVp8 } from '../../media/vp8.ts';
-import type { Driven } from '../../pipeline/face.ts';
+import type { DrivenPicture } from '../../pipeline/lip-path.ts';
 import { picture, takeOver } from '../fakes/faces.ts';
 
 const program = fileURLToPath(new URL('../fakes/lips-process.mjs', import.meta.url));
@@ -17,7 +17,7 @@ afterEach(async () => {
 });
 
 function open(name: string) {
-  const driven: Driven[] = [];
+  const driven: DrivenPicture[] = [];
   const faults: { stage: string; kind: string; message: string }[] = [];
   const able: boolean[] = [];
   const lips: Lips = new Lips(
@@ -54,7 +54,7 @@ test('pictures travel compressed, from a key frame on', async () => {
   const unit = (n: number, keyFrame: boolean, size: number) => ({
     start: picture(n),
     keyFrame,
-    payloads: packetizeVp8(new Uint8Array(size), n),
+    payloads: packetizeVp8(new Uint8Array(size), { value: n, bits: 15 }),
   });
   lips.picture(unit(0, false, 100));
   lips.picture(unit(1, true, 5_000));

@@ -68,7 +68,7 @@ function open(clock: ManualClock, scope: Scope, resumed = false, mix: Partial<Mi
       send: (data) => (isRtcp(data) ? reports.push(parseRtcp(data)) : packets.push(parseRtp(data)!)),
       cname: 'test',
       hold: seconds(4),
-      ...(resumed && { videoSequence: OLD_NUMBER }),
+      ...(resumed && { videoSequences: { video: OLD_NUMBER } }),
     },
     scope,
   );
@@ -219,7 +219,7 @@ describe.skipIf(missing())(`what a session sends (${missing() ?? 'libopus'})`, (
       expect(marker).toBe(i % 3 === 2);
       expect(sequence).toBe((sent[0]!.sequence + i) & 0xffff);
     });
-    expect(output.videoSequence).toBe(sent.at(-1)!.sequence);
+    expect(output.videoSequences['video']).toBe(sent.at(-1)!.sequence);
   });
 
   test('after a stall no more leaves at once than the SFU takes, and all of it leaves', async () => {

@@ -77,7 +77,7 @@ describe.skipIf(lacking)(`a session of a recorded programme (needs ${lacking ?? 
     expect(of('ready')[0]!.ports.input).toBeGreaterThan(0);
     await eventually(() => of('ended').length > 0, 'the programme is over', 20_000);
     expect(of('live')).toHaveLength(1);
-    expect(of('video').at(-1)?.track).toMatchObject({ id: 'video', mimeType: 'video/H264' });
+    expect(of('video').at(-1)?.tracks[0]).toMatchObject({ id: 'video', mimeType: 'video/H264' });
     // All of it: 6 s in frames of 20 ms, each once, on every track; 150 pictures.
     for (const id of ['original', 'dub:es', 'voice:es']) {
       const { rtpBase } = outputs.find((each) => each.id === id)!;
@@ -130,7 +130,7 @@ describe.skipIf(lacking)(`a session of a recorded programme (needs ${lacking ?? 
   test('taken over it goes on with the frames that are due now', async () => {
     const now = new MonotonicClock().now();
     const anchor = { media: at(0), clock: (now - 5_000_000) as ClockTime };
-    const resume = { anchor, delay: 3_000_000, inputs: [], videoSequence: 700, generation: 2 };
+    const resume = { anchor, delay: 3_000_000, inputs: [], videoSequences: { video: 700 }, generation: 2 };
     const { track, outputs, of } = await open({ source: { kind: 'file', path, loop: true } }, { resume });
     await eventually(() => track('video').length > 30, 'pictures');
     const { rtpBase } = outputs.find(({ id }) => id === 'original')!;

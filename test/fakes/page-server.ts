@@ -215,6 +215,16 @@ export function cannedSession(id: string, part: Partial<SessionView> = {}): Sess
         'dub:es': { momentary: -23.9, shortTerm: -23.2, integrated: -23.1, truePeak: -1.2 },
       },
       fit: { rungs: { es: { natural: 12, borrowed: 5, stretched: 4 } }, withinSpeed: 0.952 },
+      lips: {
+        takes: 9,
+        pictures: 640,
+        driven: 588,
+        left: { profile: 1.6, late: 0.24 },
+        seen: 2104,
+        skipped: 3,
+        shown: { es: 588 },
+        process: { cpu: 0.21, rssMiB: 240, restarts: 0 },
+      },
       mode: { audio: 'dubbed', video: 'original', text: 'translated', quality: 'full' },
       stages: [
         {

@@ -96,7 +96,7 @@ async function begin(message) {
   say({ type: 'ready', ports: { input: input.address().port, output: output.address().port } });
   setInterval(tick, 5);
   setInterval(
-    () => say({ type: 'pulse', resume: { anchor, inputs: [], videoSequence: 0, generation: seen.generation } }),
+    () => say({ type: 'pulse', resume: { anchor, inputs: [], videoSequences: {}, generation: seen.generation } }),
     50,
   );
   setInterval(report, 100);
@@ -156,6 +156,7 @@ function report() {
         'voice:es': { momentary: null, shortTerm: null, integrated: null, truePeak: null },
       },
       fit: { rungs: { es: { natural: spoken, slowed: 2 } }, withinSpeed: 1 },
+      lips: null,
       mode: { audio: 'dubbed', video: 'original', text: 'translated', quality: 'full' },
       stages: [
         {
@@ -208,7 +209,7 @@ function offerVideo() {
     parameters: {},
   };
   videoOut = { ...rest, ssrc, rtpBase };
-  say({ type: 'video', track: rest });
+  say({ type: 'video', tracks: [rest] });
 }
 /** Where the publisher's pictures begin in the programme. */
 let first;
