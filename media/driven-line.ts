@@ -80,6 +80,8 @@ interface Stretch {
   readonly made: Map<MediaTime, AccessUnit>;
   readonly lost: Set<MediaTime>;
   asked: boolean;
+  /** The recoder has been told that nothing more comes. */
+  finished: boolean;
   shown: MediaTime | undefined;
 }
 
@@ -116,6 +118,7 @@ export class DrivenLine {
   /** The first that has not gone out. */
   #next = 0;
   #broken = true;
+  #ended = false;
   #dropped = 0;
   #unfounded = 0;
 
@@ -234,8 +237,13 @@ export class DrivenLine {
     this.#broken = false;
     this.#units.push(unit);
     if (unit.keyFrame && this.#codec === 'H264') this.#note(unit);
-    if (this.size > this.#capacity || this.#span(unit.start) > this.#duration) this.#drop(unit.start);
+    if (this.size > this.#capacity || this.#held(unit.start) > this.#duration) this.#drop(unit.start);
     return !this.#broken;
+  }
+
+  /** No more pictures come: the last ones need not wait for others. */
+  end(): void {
+    this.#ended = true;
   }
 
   /**
@@ -318,7 +326,15 @@ export class DrivenLine {
     this.#base = before;
   }
   #span(newest: MediaTime): Span {
-    return between(this.#units[this.#next - this.#base]?.start ?? newest, newest);
+    const oldest = this.#units[this.#next - this.#base];
+    return between(oldest?.start ?? newest, newest);
+  }
+
+  /** How much programme waits, up to `newest`; without pictures that are on their way through a decoder. */
+  #held(newest: MediaTime): Span {
+    const stretch = this.#stretch?.phase === 'driven' ? this.#stretch.next : 0;
+    const oldest = this.#units[Math.max(this.#next, stretch) - this.#base];
+    return between(oldest?.start ?? newest, newest);
   }
 
   /** Every picture before `seq` is shown before every picture from it on. */
@@ -392,7 +408,15 @@ export class DrivenLine {
         end: undefined,
         shown: undefined,
       },
-      ...{ phase: 'preparing', prepared: false, asked: false, due: [], made: new Map(), lost: new Set() },
+      ...{
+        phase: 'preparing',
+        prepared: false,
+        asked: false,
+        finished: false,
+        due: [],
+        made: new Map(),
+        lost: new Set(),
+      },
     };
   }
 
@@ -464,6 +488,10 @@ export class DrivenLine {
       this.#recoder.encode(unit, patches ?? []);
       insert(stretch.due, unit.start);
     }
+    if (this.#ended && !stretch.finished && stretch.next === this.#tail) {
+      stretch.finished = true;
+      this.#recoder.finish();
+    }
   }
 
   #returnsAt(stretch: Stretch, seq: number, playhead: MediaTime): boolean {
@@ -522,7 +550,8 @@ export class DrivenLine {
       this.#pictures += 1;
     } else if (stretch.phase === 'waiting' || stretch.lost.has(start)) this.#lost += 1;
     else {
-      if (between(start, playhead) > this.#patience) this.#die(stretch, 'it is too slow', true);
+      if (between(start, playhead) > this.#patience && !this.#starves(stretch))
+        this.#die(stretch, 'it is too slow', true);
       return false;
     }
     stretch.made.delete(start);
@@ -530,6 +559,11 @@ export class DrivenLine {
     stretch.due.shift();
     this.#next += 1;
     return true;
+  }
+
+  /** The decoder may be waiting for pictures that have not come: a source that pauses is not the recoder's fault. */
+  #starves({ due }: Stretch): boolean {
+    return this.#codec === 'H264' && due.length <= REORDERED && !this.#ended;
   }
 
   /** The original goes on at `end`. */

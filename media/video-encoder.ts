@@ -124,13 +124,16 @@ const x264 = (bitrate: number, live: boolean): CodecSettings => ({
     : { preset: 'medium', profile: 'high', crf: 18 }),
 });
 
-/** Alternative references are pictures that are never shown, for which RTP has no place. */
+/**
+ * Alternative references are pictures that are never shown, for which RTP has no place. VP8's speed is negative so that
+ * it stays as it is: a positive one follows the time that pictures take, up to half of what there is.
+ */
 const vpx = (codec: 'VP8' | 'VP9', bitrate: number, live: boolean): CodecSettings => ({
   b: bitrate,
   maxrate: bitrate,
   bufsize: bitrate,
   'auto-alt-ref': 0,
   ...(live
-    ? { deadline: 'realtime', 'cpu-used': 8, 'lag-in-frames': 0 }
+    ? { deadline: 'realtime', 'cpu-used': codec === 'VP8' ? -6 : 8, 'lag-in-frames': 0 }
     : { deadline: 'good', 'cpu-used': 2, 'lag-in-frames': 16, crf: codec === 'VP8' ? 8 : 24 }),
 });

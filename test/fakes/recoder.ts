@@ -1,4 +1,6 @@
+import { Depacketizer, pictureIdOf } from '../../media/packetize.ts';
 import type { Answer, Recoder, RunOptions } from '../../media/recoder.ts';
+import { Recoding } from '../../media/recoding.ts';
 import type { MediaTime } from '../../media/time.ts';
 import type { Patch } from '../../media/video-frame.ts';
 import type { AccessUnit } from '../../media/video.ts';
@@ -87,5 +89,51 @@ export class FakeRecoder implements Recoder {
   }
   #answer(answer: Answer): void {
     this.#queue.push({ answer, calls: this.delay });
+  }
+}
+
+/** A recoder that does its work at once, in the calling thread, with the codecs of the real one. */
+export class DirectRecoder implements Recoder, Disposable {
+  readonly ready = true;
+  #run = 0;
+  #recoding: Recoding | undefined;
+  #depacketizer = new Depacketizer('VP8');
+  #answers: Answer[] = [];
+
+  begin(run: number, options: RunOptions): void {
+    this.cancel();
+    this.#run = run;
+    this.#depacketizer = new Depacketizer(options.codec);
+    this.#recoding = new Recoding(run, options);
+  }
+  decode(unit: AccessUnit): void {
+    this.#push(unit, undefined);
+  }
+  prepare(): void {
+    this.#answers.push({ kind: 'prepared', run: this.#run });
+  }
+  encode(unit: AccessUnit, patches: readonly Patch[]): void {
+    this.#push(unit, patches);
+  }
+  finish(): void {
+    this.#answers.push(...(this.#recoding?.finish() ?? []));
+  }
+  cancel(): void {
+    this.#recoding?.[Symbol.dispose]();
+    this.#recoding = undefined;
+    this.#answers = [];
+  }
+  answers(): Answer[] {
+    return this.#answers.splice(0);
+  }
+  [Symbol.dispose](): void {
+    this.cancel();
+  }
+  #push({ start, payloads }: AccessUnit, patches: readonly Patch[] | undefined): void {
+    const id = pictureIdOf(this.#depacketizer.codec, payloads[0]!);
+    const data = this.#depacketizer.frame(payloads) ?? new Uint8Array(0);
+    this.#answers.push(
+      ...(this.#recoding?.push({ start, data, ...(id && { id }), ...(patches && { patches }) }) ?? []),
+    );
   }
 }

@@ -1,7 +1,7 @@
 import fc from 'fast-check';
 import { describe, expect, test } from 'vitest';
 import { DrivenLine, type DrivenLineOptions } from '../../media/driven-line.ts';
-import { type Interval, type MediaTime, at, ms, seconds } from '../../media/time.ts';
+import { type Interval, type MediaTime, at, later, ms, seconds } from '../../media/time.ts';
 import { type Patch, blank } from '../../media/video-frame.ts';
 import type { AccessUnit, VideoCodec } from '../../media/video.ts';
 import { FakeRecoder, again } from '../fakes/recoder.ts';
@@ -43,12 +43,12 @@ function bench(options: Partial<DrivenLineOptions> = {}, units = stream(250, 50)
     line,
     out,
     left,
-    patch(from: number, to: number) {
+    patch: (from: number, to: number) => {
       for (const { start } of units)
         if (start >= milli(from) && start < milli(to)) line.patches({ start, patches: [patch] });
     },
     /** Plays up to `millis`; `each` is called before every step. */
-    play(millis: number, each: (now: number) => void = () => {}) {
+    play: (millis: number, each: (now: number) => void = () => {}) => {
       for (; clock <= millis; clock += 10) {
         for (; pushed < units.length && units[pushed]!.start <= milli(clock + delay); pushed += 1)
           line.push(units[pushed]!);
@@ -376,6 +376,24 @@ describe('H.264', () => {
     expect(b.out[back]).toBe(units[30]);
     expect(starts(b.out.slice(first, back))).toEqual(Array.from({ length: 15 }, (_, i) => 600 + i * 40));
     expect(starts(b.out).sort((x, y) => x - y)).toEqual(b.out.map((_, i) => i * 40));
+  });
+
+  test('a source that pauses while a decoder waits for its next picture is waited for', () => {
+    const units = reordered(200, 100).map((unit, i) =>
+      i < 150 ? unit : { ...unit, start: later(unit.start, seconds(8)) },
+    );
+    const b = bench({ codec: 'H264' }, units);
+    b.recoder.reorder = 2;
+    b.line.drive(interval(1_080, 5_800));
+    b.patch(1_000, 5_800);
+    b.play(14_500);
+    expect(b.line.counts).toMatchObject({ deaths: 0, lost: 0 });
+    expect(starts(b.out).sort((x, y) => x - y)).toEqual(
+      starts(units)
+        .sort((x, y) => x - y)
+        .slice(0, b.out.length),
+    );
+    expect(Math.max(...starts(b.out))).toBe(14_480);
   });
 
   test('the original does not go on at a key frame that B-frames reach across, nor at one that is none', () => {

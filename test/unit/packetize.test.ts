@@ -2,7 +2,7 @@ import fc from 'fast-check';
 import { expect, test } from 'vitest';
 import { type NalFraming, frameOf, nalUnits } from '../../media/h264.ts';
 import { MAX_PAYLOAD } from '../../media/payload.ts';
-import { Depacketizer, Packetizer, keyFrameIn, startsFrame } from '../../media/packetize.ts';
+import { Depacketizer, Packetizer, keyFrameIn, payloadsOf, pictureIdOf, startsFrame } from '../../media/packetize.ts';
 
 const frame = fc.uint8Array({ minLength: 1, maxLength: 6_000, size: 'max' });
 const bytes = (...values: number[]) => Uint8Array.from(values);
@@ -158,4 +158,23 @@ test('no payload makes a parser throw', () => {
     }),
     { numRuns: 5_000 },
   );
+});
+
+test.for(['VP8', 'VP9'] as const)('a %s picture id is read as it was written, of 7 bits, of 15, or none', (codec) => {
+  const frame = new Uint8Array(3_000).fill(0x81);
+  for (const id of [
+    undefined,
+    { value: 0, bits: 7 },
+    { value: 127, bits: 7 },
+    { value: 5, bits: 15 },
+    { value: 0x7fff, bits: 15 },
+  ] as const) {
+    const payloads = payloadsOf(codec, frame, id);
+    expect(payloads.map((payload) => pictureIdOf(codec, payload))).toEqual(payloads.map(() => id));
+    expect(new Depacketizer(codec).frame(payloads)).toEqual(frame);
+    expect(Math.max(...payloads.map(({ byteLength }) => byteLength))).toBeLessThanOrEqual(MAX_PAYLOAD);
+  }
+  expect(pictureIdOf('H264', Uint8Array.of(0x65, 1))).toBeUndefined();
+  expect(pictureIdOf(codec, Uint8Array.of(0x80, 0x80))).toBeUndefined();
+  expect(pictureIdOf(codec, new Uint8Array())).toBeUndefined();
 });
