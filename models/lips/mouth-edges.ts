@@ -45,7 +45,13 @@ function beyond(frame: Planes, outline: Outline, inner: Contour, outer: Contour,
       light[n]! += luma(frame, px, py) / columns;
     }
   }
-  const change = (n: number) => Math.abs(light[n + 1]! - light[n - 1]!) / (2 * STEP);
+  const change = (n: number) => (light[n + 1]! - light[n - 1]!) / (2 * STEP);
+  // Teeth end where it gets darker. Below, a light that lies on the lower lip would look the same.
+  if (towards < 0) {
+    let edge = 2;
+    for (let n = 2; n < count - 1; n += 1) if (change(n) < change(edge)) edge = n;
+    if (change(edge) <= -CHANGE) return (edge - 2) * STEP;
+  }
   let edge = 1;
   for (let n = 2; n < count - 1; n += 1) if (change(n) > change(edge)) edge = n;
   return change(edge) < CHANGE ? 0 : Math.max(0, (edge - 2) * STEP);
