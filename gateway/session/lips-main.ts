@@ -84,7 +84,6 @@ async function start({ spec, keep: held }: Extract<ToLips, { type: 'start' }>): 
   tell({ type: 'ready' });
   pulse();
 }
-// eslint-disable-next-line @typescript-eslint/require-await, require-yield -- there is nothing before the first codec
 async function* none(): AsyncGenerator<VideoFrame, void> {
   return;
 }

@@ -7,7 +7,7 @@ import { Scope } from '../../media/scope.ts';
 import { seconds } from '../../media/time.ts';
 import { packetizeVp8 } from '../../media/vp8.ts';
 import type { DrivenPicture } from '../../pipeline/lip-path.ts';
-import { picture, takeOver } from '../fakes/faces.ts';
+import { picture, takeOver } from '../fakes/seen-faces.ts';
 
 const program = fileURLToPath(new URL('../fakes/lips-process.mjs', import.meta.url));
 let scope = new Scope('test');

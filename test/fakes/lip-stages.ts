@@ -2,7 +2,7 @@ import { ms } from '../../media/time.ts';
 import type { Driven, Seen, Shot, Speaking } from '../../pipeline/face.ts';
 import type { LipStages } from '../../pipeline/lip-path.ts';
 import type { Stage } from '../../pipeline/stage.ts';
-import { seenAt } from './faces.ts';
+import { seenAt } from './seen-faces.ts';
 
 /** A tracker that sees what the script says for the nth picture, 25 a second. */
 export const scriptedTracker = (script: (n: number) => readonly string[]): Stage<'faceTracker'> => ({

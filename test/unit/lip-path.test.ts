@@ -12,7 +12,7 @@ import {
   type LipStages,
   type TakeReport,
 } from '../../pipeline/lip-path.ts';
-import { frameAt, picture, takeOver } from '../fakes/faces.ts';
+import { frameAt, picture, takeOver } from '../fakes/seen-faces.ts';
 import { lipStagesOf, paintingDriver, scriptedSpeaker, scriptedTracker } from '../fakes/lip-stages.ts';
 
 const saying = (from: number, to: number, id = 'u0') => ({

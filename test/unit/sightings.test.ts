@@ -3,7 +3,7 @@ import { ms, seconds } from '../../media/time.ts';
 import type { FaceId } from '../../pipeline/face.ts';
 import { type Bound, aim } from '../../pipeline/shots.ts';
 import { Sightings } from '../../pipeline/sightings.ts';
-import { picture, seenAt } from '../fakes/faces.ts';
+import { picture, seenAt } from '../fakes/seen-faces.ts';
 
 const bound = (from: number, to: number, face = 'a'): Bound => ({
   start: picture(from),
