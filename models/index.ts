@@ -8,6 +8,7 @@ import { deepfilternet } from './clean/deepfilternet.ts';
 import { elevenlabs } from './speak/elevenlabs.ts';
 import { type Engine, EngineRegistry } from './engine.ts';
 import { espeak } from './speak/espeak.ts';
+import { faces } from './see/faces.ts';
 import { f5tts } from './speak/f5-tts.ts';
 import { fishSpeech } from './speak/fish-speech.ts';
 import { flite } from './speak/flite.ts';
@@ -82,6 +83,8 @@ export const engines: readonly Engine[] = [
   // Engines that tell whose mouth goes with the voice.
   lrAsd,
   mouthMotion,
+  // Engines that see.
+  faces,
 ];
 
 export const registry = (): EngineRegistry => new EngineRegistry(engines, entry('./index.ts', import.meta.url));

@@ -60,13 +60,12 @@ export function readYuNet(made: Tensors, width: number, height: number, least: n
 }
 
 /** Edge of the square in which a part of the picture is looked at. */
-const GLANCE = 128;
+const GLANCE = 96;
 
 /** YuNet on pictures made `size` pixels wide or high, whichever is longer, and on parts of them made small. */
 export async function openYuNet(sight: Sight, scope: Scope, size: number, least: number): Promise<FaceDetector> {
   const network = await openOne(YUNET, sight, scope);
   const name = inputOf(network);
-  let buffer = new Float32Array();
   return {
     cheap: true,
     async detect(frame, within) {
@@ -74,7 +73,6 @@ export async function openYuNet(sight: Sight, scope: Scope, size: number, least:
       const shrink = size / Math.max(part.width, part.height);
       const edge = (length: number) => Math.max(32, Math.ceil((length * shrink) / 32) * 32);
       const [width, height] = within ? [GLANCE, GLANCE] : [edge(part.width), edge(part.height)];
-      if (buffer.length !== 3 * width * height) buffer = new Float32Array(3 * width * height);
       const onto = letterbox(part, width, height);
       const sampling: Sampling = {
         width,
@@ -85,8 +83,8 @@ export async function openYuNet(sight: Sight, scope: Scope, size: number, least:
         offset: 0,
         outside: 'black',
       };
-      sampleImage(frame, onto, sampling, buffer);
-      const made = await network.run({ [name]: floats(buffer, [1, 3, height, width]) });
+      const seen = sampleImage(frame, onto, sampling);
+      const made = await network.run({ [name]: floats(seen, [1, 3, height, width]) });
       return readYuNet(made, width, height, least, { scale: onto.a, left: part.left, top: part.top });
     },
   };
@@ -137,7 +135,6 @@ export async function openScrfd(sight: Sight, scope: Scope, least: number): Prom
   const network = await openOne(SCRFD, sight, scope);
   const name = inputOf(network);
   const size = 640;
-  const buffer = new Float32Array(3 * size * size);
   return {
     cheap: false,
     async detect(frame, within) {
@@ -145,8 +142,8 @@ export async function openScrfd(sight: Sight, scope: Scope, least: number): Prom
       const onto = letterbox(part, size, size);
       const [scale, offset] = [1 / 128, -127.5 / 128];
       const sampling = { width: size, height: size, channels: 'rgb', layout: 'planes', scale, offset } as const;
-      sampleImage(frame, onto, { ...sampling, outside: 'black' }, buffer);
-      const made = await network.run({ [name]: floats(buffer, [1, 3, size, size]) });
+      const seen = sampleImage(frame, onto, { ...sampling, outside: 'black' });
+      const made = await network.run({ [name]: floats(seen, [1, 3, size, size]) });
       return readScrfd(made, size, least, { scale: onto.a, left: part.left, top: part.top });
     },
   };
@@ -176,15 +173,14 @@ export async function openUltralight(sight: Sight, scope: Scope, least: number):
   const network = await openOne(ULTRALIGHT, sight, scope);
   const name = inputOf(network);
   const [width, height] = [320, 240];
-  const buffer = new Float32Array(3 * width * height);
   return {
     cheap: false,
     async detect(frame, within) {
       const part = within ?? whole(frame);
       const [scale, offset] = [1 / 128, -127 / 128];
       const sampling = { width, height, channels: 'rgb', layout: 'planes', scale, offset, outside: 'black' } as const;
-      sampleImage(frame, ontoBox(width, height, part), sampling, buffer);
-      const made = await network.run({ [name]: floats(buffer, [1, 3, height, width]) });
+      const seen = sampleImage(frame, ontoBox(width, height, part), sampling);
+      const made = await network.run({ [name]: floats(seen, [1, 3, height, width]) });
       return readUltralight(floatsOf(made['scores'], 'scores'), floatsOf(made['boxes'], 'boxes'), least, part);
     },
   };

@@ -43,13 +43,12 @@ export async function openEmbedding(name: Embedding, sight: Sight, scope: Scope)
   const { card, scale, offset } = LOOKS[name];
   const network = await openOne(card, sight, scope);
   const [input, output] = [inputOf(network), network.outputs[0]!.name];
-  const buffer = new Float32Array(3 * SIZE * SIZE);
   const sampling = { width: SIZE, height: SIZE, channels: 'rgb', layout: 'planes', scale, offset } as const;
   return {
     async embed(frame, landmarks) {
       const onto = inverse(similarity(fivePoints(landmarks), TEMPLATE));
-      sampleImage(frame, onto, { ...sampling, outside: 'edge' }, buffer);
-      const made = await network.run({ [input]: floats(buffer, [1, 3, SIZE, SIZE]) });
+      const seen = sampleImage(frame, onto, { ...sampling, outside: 'edge' });
+      const made = await network.run({ [input]: floats(seen, [1, 3, SIZE, SIZE]) });
       return normalised(floatsOf(made[output], output));
     },
   };

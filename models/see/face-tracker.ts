@@ -49,6 +49,8 @@ const AROUND = 2;
 const STRAYED = 0.15;
 /** Eye distances a second above which landmarks are looked at in every picture. */
 const LIVELY = 0.8;
+/** Degrees of yaw from which a mouth is not looked at any more: half of it is hidden by the face itself. */
+const AWAY = 45;
 /** Degrees of yaw up to which a face is good enough to tell whose it is. */
 const FRONTAL = 30;
 
@@ -58,7 +60,7 @@ const FRONTAL = 30;
  */
 const FACE = { still: 3, follow: 12 } as const;
 const LIPS = { still: 8, follow: 30 } as const;
-const TURN = { still: 1.5, follow: 0.15 } as const;
+const TURN = { still: 2, follow: 0.1 } as const;
 
 /** One face as long as it is followed. */
 interface Track {
@@ -241,9 +243,9 @@ export class FaceTracker {
     track.speed = track.raw && seconds > 0 ? speedOf(track.raw, marks.points) / eyes / seconds : 0;
     const smooth = track.smooth.push(marks.points, seconds, eyes);
     const region = regionOf(box, tiltOf(marks.points));
-    const pose = await this.#pose(track, frame, region, marks.pose ?? landmarkPose(marks.points), seconds);
-    const away = Math.abs(pose.yaw) > 45;
-    const covered = !away && track.mouth.push(chartMouth(frame, marks.points, pose), start / 1e6);
+    const turned = marks.pose ?? landmarkPose(marks.points);
+    const pose = await this.#pose(track, frame, region, turned, seconds);
+    const covered = Math.abs(pose.yaw) < AWAY && track.mouth.push(chartMouth(frame, marks.points, turned), start / 1e6);
     const unfit = track.fitness.push(start, {
       sinceCut: this.#cut === undefined ? undefined : between(this.#cut, start),
       found: true,

@@ -38,9 +38,11 @@ const config = z.strictObject({
       'What finds a face’s points. The weights of PFLD state no licence, those of 2d106det are not for commercial use.',
     ),
   pose: z
-    .enum(['landmarks', 'fsanet'])
-    .default('landmarks')
-    .describe('What tells where a head looks: its landmarks, or FSA-Net.'),
+    .enum(['fsanet', 'landmarks'])
+    .default('fsanet')
+    .describe(
+      'What tells where a head looks: FSA-Net, or the landmarks, which make little of a head that is turned far.',
+    ),
   embedding: z
     .enum(['auto', 'none', 'sface', 'mobilefacenet', 'arcface'])
     .default('auto')
@@ -95,10 +97,10 @@ export const faces = defineEngine({
   id: 'faces',
   // It runs in a picture process, which has nothing else to do meanwhile.
   host: 'inline',
-  summary: 'Faces, their landmarks, pose and identity: YuNet and MediaPipe’s face mesh, or other networks.',
-  licence: 'BSD-3-Clause AND Apache-2.0',
-  needs: [needsModel(YUNET), needsModel(FACE_MESH)],
-  models: [YUNET, FACE_MESH, SFACE, FSA_NET, ULTRALIGHT, PFLD, MOBILE_FACE_NET, SCRFD, LANDMARKS_106, ARC_FACE],
+  summary: 'Faces, their landmarks, pose and identity: YuNet, MediaPipe’s face mesh and FSA-Net, or other networks.',
+  licence: 'BSD-3-Clause AND Apache-2.0 AND MIT',
+  needs: [needsModel(YUNET), needsModel(FACE_MESH), needsModel(FSA_NET)],
+  models: [YUNET, FACE_MESH, FSA_NET, SFACE, ULTRALIGHT, PFLD, MOBILE_FACE_NET, SCRFD, LANDMARKS_106, ARC_FACE],
   config,
   async load(settings, scope) {
     const sight: Sight = { directory: settings.models, settings: settings.runtime };
@@ -117,7 +119,7 @@ export const faces = defineEngine({
     const tracking: Tracking = {
       detectEvery: ms(settings.detect),
       landmarksEvery: ms(settings.every),
-      poseEvery: ms(160),
+      poseEvery: ms(120),
       embedEvery: ms(1_000),
       surely: SCORES[settings.detector][1],
       mostFaces: settings.faces,

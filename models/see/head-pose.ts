@@ -77,16 +77,15 @@ const MARGIN = 1.1;
  */
 export async function openFsaNet(sight: Sight, scope: Scope): Promise<PoseNetwork> {
   const networks = await openSeeing(FSA_NET, sight, scope);
-  const buffer = new Float32Array(3 * SIZE * SIZE);
   const sampling = { width: SIZE, height: SIZE, channels: 'bgr', layout: 'planes' } as const;
   return {
     async pose(frame, { x, y, edge }) {
       const onto = ontoSquare(SIZE, x, y, edge * MARGIN);
-      sampleImage(frame, onto, { ...sampling, scale: 1 / 128, offset: -127.5 / 128, outside: 'edge' }, buffer);
+      const seen = sampleImage(frame, onto, { ...sampling, scale: 1 / 128, offset: -127.5 / 128, outside: 'edge' });
       const sum = [0, 0, 0];
       for (const network of networks) {
         const output = network.outputs[0]!.name;
-        const made = await network.run({ [inputOf(network)]: floats(buffer, [1, 3, SIZE, SIZE]) });
+        const made = await network.run({ [inputOf(network)]: floats(seen, [1, 3, SIZE, SIZE]) });
         for (const [n, angle] of floatsOf(made[output], output).entries()) sum[n]! += angle / networks.length;
       }
       return { yaw: -sum[0]!, pitch: sum[1]!, roll: sum[2]! };

@@ -43,8 +43,8 @@ interface Look {
   readonly margin: number;
   readonly sampling: Pick<Sampling, 'channels' | 'layout' | 'scale' | 'offset'>;
 }
-const look = ({ size, sampling }: Look, frame: VideoFrame, onto: Affine, buffer: Float32Array) =>
-  sampleImage(frame, onto, { ...sampling, width: size, height: size, outside: 'edge' }, buffer);
+const look = ({ size, sampling }: Look, frame: VideoFrame, onto: Affine) =>
+  sampleImage(frame, onto, { ...sampling, width: size, height: size, outside: 'edge' });
 const ontoRegion = ({ size, margin }: Look, { x, y, edge, tilt }: Region) =>
   ontoSquare(size, x, y, edge * margin, tilt);
 
@@ -61,12 +61,11 @@ const MESH: Look = {
 export async function openFaceMesh(sight: Sight, scope: Scope): Promise<LandmarkNetwork> {
   const network = await openOne(FACE_MESH, sight, scope);
   const [input, output] = [inputOf(network), network.outputs[0]!.name];
-  const buffer = new Float32Array(3 * MESH.size * MESH.size);
   return {
     async mark(frame, region) {
       const onto = ontoRegion(MESH, region);
-      look(MESH, frame, onto, buffer);
-      const made = await network.run({ [input]: floats(buffer, [1, MESH.size, MESH.size, 3]) });
+      const seen = look(MESH, frame, onto);
+      const made = await network.run({ [input]: floats(seen, [1, MESH.size, MESH.size, 3]) });
       const mesh = floatsOf(made[output], output);
       return { points: movedPoints(picked(mesh, MESH_TO_IBUG, 3), onto), pose: meshPose(mesh, region.tilt) };
     },
@@ -86,12 +85,11 @@ const SMALL: Look = {
 export async function openPfld(sight: Sight, scope: Scope): Promise<LandmarkNetwork> {
   const network = await openOne(PFLD, sight, scope);
   const [input, output] = [inputOf(network), network.outputs[0]!.name];
-  const buffer = new Float32Array(3 * SMALL.size * SMALL.size);
   return {
     async mark(frame, region) {
       const onto = ontoRegion(SMALL, region);
-      look(SMALL, frame, onto, buffer);
-      const made = await network.run({ [input]: floats(buffer, [1, 3, SMALL.size, SMALL.size]) });
+      const seen = look(SMALL, frame, onto);
+      const made = await network.run({ [input]: floats(seen, [1, 3, SMALL.size, SMALL.size]) });
       const points = floatsOf(made[output], output).map((part) => part * SMALL.size);
       return { points: movedPoints(points, onto) };
     },
@@ -108,13 +106,12 @@ const WIDE: Look = { size: 192, margin: 1.5, sampling: { channels: 'rgb', layout
 export async function openLandmarks106(sight: Sight, scope: Scope): Promise<LandmarkNetwork> {
   const network = await openOne(LANDMARKS_106, sight, scope);
   const [input, output] = [inputOf(network), network.outputs[0]!.name];
-  const buffer = new Float32Array(3 * WIDE.size * WIDE.size);
   return {
     async mark(frame, region) {
       // It was taught with upright squares.
       const onto = ontoRegion(WIDE, { ...region, tilt: 0 });
-      look(WIDE, frame, onto, buffer);
-      const made = await network.run({ [input]: floats(buffer, [1, 3, WIDE.size, WIDE.size]) });
+      const seen = look(WIDE, frame, onto);
+      const made = await network.run({ [input]: floats(seen, [1, 3, WIDE.size, WIDE.size]) });
       const points = floatsOf(made[output], output).map((part) => (part + 1) * (WIDE.size / 2));
       return { points: movedPoints(picked(points, INSIGHT_TO_IBUG), onto) };
     },

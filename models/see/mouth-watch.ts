@@ -63,18 +63,16 @@ export function chartMouth(frame: Planes, points: ArrayLike<number>, pose: Pose)
 }
 
 /**
- * How unlike two mouths are: the mean difference of the quarter of the cells that differ most. Luma counts a quarter:
- * it is what an opening mouth changes, while what lies over a mouth mostly changes colour as well.
+ * How unlike two mouths are: the mean difference of the quarter of the cells that differ most. Luma counts an
+ * eighth: it is what light, pose and opening change, while what lies over a mouth hides the colour of lips as well.
  */
 export function unlikeness(a: MouthChart, b: MouthChart): number {
   const differences = new Float32Array(CELLS);
-  for (let n = 0; n < differences.length; n += 1) {
-    const [y, u, v] = [0, 1, 2].map((k) => Math.abs(a.cells[3 * n + k]! - b.cells[3 * n + k]!)) as [
-      number,
-      number,
-      number,
-    ];
-    differences[n] = y / 4 + u + v;
+  for (let n = 0; n < CELLS; n += 1) {
+    const y = Math.abs(a.cells[3 * n]! - b.cells[3 * n]!);
+    const u = Math.abs(a.cells[3 * n + 1]! - b.cells[3 * n + 1]!);
+    const v = Math.abs(a.cells[3 * n + 2]! - b.cells[3 * n + 2]!);
+    differences[n] = y / 8 + u + v;
   }
   differences.sort();
   const most = differences.subarray(-CELLS >> 2);
@@ -83,16 +81,18 @@ export function unlikeness(a: MouthChart, b: MouthChart): number {
 
 /**
  * Mouths unlike by more than this many times what is usual for a face, within these bounds, have something before
- * them. Speaking mouths of seven clips are unlike by 2.8 … 7.5 as a rule, hands painted over them by 7.6 … 32,
- * microphones by 12 … 50.
+ * them. Speaking mouths of seven clips are unlike by 2.5 … 5 as a rule and 7 at most, hands of the cheeks' own colour
+ * painted over them by 7 … 25.
  */
-const STRANGE = { times: 2.5, least: 7, most: 14 } as const;
+const STRANGE = { times: 2.5, least: 6.5, most: 14 } as const;
 /** A covered mouth is free again at this part of the limit. */
 const FAMILIAR = 0.85;
 /** Part of the limit by which a mouth must differ from itself a moment ago. */
 const SUDDEN = 0.8;
 /** Seconds after which a face that has only become a little strange is taken for what it looks like now. */
 const PATIENCE = 3;
+/** What is usual for a face of which little is known yet. */
+const UNKNOWN = 3.2;
 /** Charts over which "usual" goes. */
 const MEMORY = 25;
 /** Charts that are unlike by less add nothing. */
@@ -115,7 +115,7 @@ export class MouthWatch {
   #bank: MouthChart[] = [];
   #trial: { chart: MouthChart; at: number }[] = [];
   #since: number | undefined;
-  #usual = 0;
+  #usual = UNKNOWN;
   /** Since when the mouth is covered. */
   #covered: number | undefined;
 
@@ -151,7 +151,7 @@ export class MouthWatch {
   }
 
   #strange(chart: MouthChart, unlike: number | undefined, at: number): boolean {
-    if (unlike === undefined) return this.#covered !== undefined;
+    if (unlike === undefined) return false;
     if (at - this.#since! < KNOWN) return false;
     const { times, least, most } = STRANGE;
     const limit = Math.max(least, Math.min(most, times * this.#usual));

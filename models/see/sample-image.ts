@@ -70,13 +70,13 @@ const CHROMA_LEFT = 0.5;
  * Looks at a part of a picture: fills `out` with `width × height` pixels, of which the one at (x, y) shows what `onto`
  * maps (x + ½, y + ½) to. Bilinear; where several pixels of the picture fall into one, a grid of them is averaged.
  *
- * @param out as long as three channels need
+ * @param out as long as three channels need; a fresh one unless given
  */
 export function sampleImage(
   frame: Planes & { readonly colour: Colour },
   onto: Affine,
   sampling: Sampling,
-  out: Float32Array,
+  out = new Float32Array(3 * sampling.width * sampling.height),
 ): Float32Array {
   const { width, height, channels, layout, scale, offset, outside } = sampling;
   if (out.length !== 3 * width * height) {
@@ -110,7 +110,8 @@ export function sampleImage(
         const y = clamp(sy - 0.5, lastY);
         const x0 = x | 0;
         const y0 = y | 0;
-        const [fx, fy] = [x - x0, y - y0];
+        const fx = x - x0;
+        const fy = y - y0;
         const top = y0 * W + x0;
         const right = x0 < lastX ? 1 : 0;
         const below = y0 < lastY ? W : 0;
@@ -136,11 +137,14 @@ export function sampleImage(
       if (taps === 1) {
         const x0 = cx | 0;
         const y0 = cy | 0;
-        const [fx, fy] = [cx - x0, cy - y0];
+        const fx = cx - x0;
+        const fy = cy - y0;
         const top = y0 * half + x0;
         const right = top + (x0 < lastCX ? 1 : 0);
         const below = y0 < lastCY ? half : 0;
-        const [w11, w10, w01] = [fx * fy, fx * (1 - fy), (1 - fx) * fy];
+        const w11 = fx * fy;
+        const w10 = fx - w11;
+        const w01 = fy - w11;
         const w00 = 1 - w11 - w10 - w01;
         cb = U[top]! * w00 + U[right]! * w10 + U[top + below]! * w01 + U[right + below]! * w11 - 128;
         cr = V[top]! * w00 + V[right]! * w10 + V[top + below]! * w01 + V[right + below]! * w11 - 128;

@@ -10,11 +10,11 @@ export const YUNET: ModelCard = {
   summary: 'YuNet: a very small face detector that takes pictures of any size.',
   home: 'https://github.com/ShiqiYu/libfacedetection.train',
   licence: 'BSD-3-Clause',
-  speed: `1.1 ms a look at 320 × 192 ${CORES}`,
+  speed: `1.1 ms a look at 320 × 192 pixels ${CORES}`,
   files: [
     {
       name: 'yunet_n_dynamic.onnx',
-      url: `${GITHUB}/ShiqiYu/libfacedetection.train/0047ac24af/onnx/yunet_n_dynamic.onnx`,
+      url: `${GITHUB}/ShiqiYu/libfacedetection.train/0047ac24afb1a50a0c6105001c89d1b5b805dbf1/onnx/yunet_n_dynamic.onnx`,
       bytes: 322_906,
       sha256: '104ee26c71d5c270ce79a6b3dced91c91013260d29a6bf18f9296c5b8c4c2b12',
     },
@@ -32,7 +32,7 @@ export const SCRFD: ModelCard = {
   files: [
     {
       name: 'scrfd_2.5g_kps.onnx',
-      url: `${GITHUB}/anliyuan/Ultralight-Digital-Human/5aa8b5a8aa/data_utils/scrfd_2.5g_kps.onnx`,
+      url: `${GITHUB}/anliyuan/Ultralight-Digital-Human/5aa8b5a8aae4b003b7de5750abeac5343a7b38e0/data_utils/scrfd_2.5g_kps.onnx`,
       bytes: 3_291_017,
       sha256: '32d20c77b9e2dc1d07e94c2ab9d25bdd5cd05eddbe0b46e7b38e7a1eca22e99a',
     },
@@ -49,7 +49,7 @@ export const ULTRALIGHT: ModelCard = {
   files: [
     {
       name: 'version-RFB-320.onnx',
-      url: `${GITHUB}/Linzaer/Ultra-Light-Fast-Generic-Face-Detector-1MB/dffdddda97/models/onnx/version-RFB-320.onnx`,
+      url: `${GITHUB}/Linzaer/Ultra-Light-Fast-Generic-Face-Detector-1MB/0f9ca4a9fc80170fd505168fd1132b837141f7df/models/onnx/version-RFB-320.onnx`,
       bytes: 1_270_727,
       sha256: '34cd7e60aeff28744c657de7a3dc64e872d506741de66987f3426f2b79f88017',
     },
@@ -66,7 +66,7 @@ export const FACE_MESH: ModelCard = {
   files: [
     {
       name: 'FaceMesh.onnx',
-      url: `${GITHUB}/iperov/DeepFaceLive/fc7b787bda/modelhub/onnx/FaceMesh/FaceMesh.onnx`,
+      url: `${GITHUB}/iperov/DeepFaceLive/fc7b787bda2b8c186e142c52857458eea3a935ed/modelhub/onnx/FaceMesh/FaceMesh.onnx`,
       bytes: 2_332_284,
       sha256: 'd543107cfab6a216501b37667ef1520950410dfe02d4c186e6b154fc91345ee1',
     },
@@ -83,7 +83,7 @@ export const PFLD: ModelCard = {
   files: [
     {
       name: 'pfld.onnx',
-      url: `${GITHUB}/cunjian/pytorch_face_landmark/6f34bf9f03/onnx/pfld.onnx`,
+      url: `${GITHUB}/cunjian/pytorch_face_landmark/1bd2491c3379e44986079fb84746fdcb6ed69bfd/onnx/pfld.onnx`,
       bytes: 2_987_921,
       sha256: '7d7bbd5c6a1d9272e58d9773898284a1905d872eba9a662df9b5f20f1ba6f83e',
     },
@@ -129,7 +129,7 @@ export const MOBILE_FACE_NET: ModelCard = {
   files: [
     {
       name: 'mobilefacenet.photo_analyze.onnx',
-      url: `${GITHUB}/diandianti/photo_analyze/2715cee6d1/models/mobilefacenet.onnx`,
+      url: `${GITHUB}/diandianti/photo_analyze/dca5ae5a3977e9c4d2206e246cc55775fa7a9ed1/models/mobilefacenet.onnx`,
       bytes: 3_973_728,
       sha256: 'f055d9c9a4d826d198c42666590fdefa0fdc1374a75ccb6306c3d1b1bf8f74c5',
     },
@@ -161,13 +161,13 @@ export const FSA_NET: ModelCard = {
   files: [
     {
       name: 'fsanet-1x1-iter-688590.onnx',
-      url: `${GITHUB}/omasaht/headpose-fsanet-pytorch/002549c981/pretrained/fsanet-1x1-iter-688590.onnx`,
+      url: `${GITHUB}/omasaht/headpose-fsanet-pytorch/002549c981b607f722e0810d999afcde7e5aaa66/pretrained/fsanet-1x1-iter-688590.onnx`,
       bytes: 1_247_488,
       sha256: 'd85e90cb4b9d3a87e81bbfdcfcd130cbe0e175407042e439a570aa396c44eda6',
     },
     {
       name: 'fsanet-var-iter-688590.onnx',
-      url: `${GITHUB}/omasaht/headpose-fsanet-pytorch/002549c981/pretrained/fsanet-var-iter-688590.onnx`,
+      url: `${GITHUB}/omasaht/headpose-fsanet-pytorch/002549c981b607f722e0810d999afcde7e5aaa66/pretrained/fsanet-var-iter-688590.onnx`,
       bytes: 1_246_963,
       sha256: '2877b1db98e3dc66468e90df8db4a21059facd1c3f107af91c6d4fe6476a03e1',
     },

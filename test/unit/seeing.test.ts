@@ -18,7 +18,7 @@ import { SceneCuts } from '../../models/see/scene-cut.ts';
 import type { Face, FaceId } from '../../pipeline/face.ts';
 
 const box = (left: number, top: number, width: number, height = width) => ({ left, top, width, height });
-const close = (a: ArrayLike<number>, b: ArrayLike<number>, by = 1e-3) => {
+const expectClose = (a: ArrayLike<number>, b: ArrayLike<number>, by = 1e-3) => {
   expect(a).toHaveLength(b.length);
   for (let n = 0; n < a.length; n += 1) expect(Math.abs(a[n]! - b[n]!)).toBeLessThan(by);
 };
@@ -35,20 +35,20 @@ describe('maps of the plane', () => {
         const [cos, sin] = [Math.cos(angle) * scale, Math.sin(angle) * scale];
         const map = { a: cos, b: -sin, c: x, d: sin, e: cos, f: y };
         const there = movedPoints(flat, map);
-        close(movedPoints(flat, similarity(flat, there)), there, 0.01);
-        close(movedPoints(there, inverse(map)), flat, 0.01);
+        expectClose(movedPoints(flat, similarity(flat, there)), there, 0.01);
+        expectClose(movedPoints(there, inverse(map)), flat, 0.01);
       }),
     );
   });
 
   test('a tilted square is looked at so that its content is upright', () => {
     const onto = ontoSquare(100, 40, 30, 20, Math.PI / 2);
-    close(movedPoints([50, 50, 100, 50], onto), [40, 30, 40, 40]);
+    expectClose(movedPoints([50, 50, 100, 50], onto), [40, 30, 40, 40]);
   });
 
   test('a picture is laid into the upper left of another without changing its shape', () => {
     const onto = letterbox(box(10, 20, 640, 360), 320, 192);
-    close(movedPoints([0, 0, 320, 180], onto), [10, 20, 650, 380]);
+    expectClose(movedPoints([0, 0, 320, 180], onto), [10, 20, 650, 380]);
   });
 });
 
@@ -136,8 +136,8 @@ describe('looking at a part of a picture', () => {
     blue.v.fill(110);
     const first = (channels: 'rgb' | 'bgr') =>
       sampleImage(blue, onto, { ...full, width: 4, height: 2, channels }, new Float32Array(24)).slice(0, 3);
-    close(first('rgb'), [0, 0, 255], 2);
-    close(first('bgr'), [255, 0, 0], 2);
+    expectClose(first('rgb'), [0, 0, 255], 2);
+    expectClose(first('bgr'), [255, 0, 0], 2);
   });
 
   test('half a pixel to the right is half a step up the ramp', () => {
@@ -151,13 +151,13 @@ describe('looking at a part of a picture', () => {
     for (const n of stripes.y.keys()) stripes.y[n] = n % 2 === 0 ? 0 : 200;
     const onto = ontoBox(16, 16, box(0, 0, 64, 64));
     const seen = sampleImage(stripes, onto, { ...full, width: 16, height: 16 }, new Float32Array(3 * 256));
-    close(seen, new Float32Array(3 * 256).fill(100), 1);
-    close(sampleLuma(stripes, onto, 16, 16), new Uint8Array(256).fill(100), 8);
+    expectClose(seen, new Float32Array(3 * 256).fill(100), 1);
+    expectClose(sampleLuma(stripes, onto, 16, 16), new Uint8Array(256).fill(100), 8);
   });
 
   test('outside the picture is its edge, or black, as asked; values are scaled and shifted', () => {
     const onto = ontoBox(4, 2, box(-8, 0, 8, 4));
-    close(look(onto, { scale: 1 / 128, offset: -127.5 / 128 }), new Float32Array(24).fill(-127.5 / 128), 0.01);
+    expectClose(look(onto, { scale: 1 / 128, offset: -127.5 / 128 }), new Float32Array(24).fill(-127.5 / 128), 0.01);
     const edge = look(ontoBox(4, 2, box(16, 0, 8, 4)), {});
     expect(edge[0]).toBeCloseTo(((16 + 15 * 8 - 16) * 255) / 219, 2);
     const black = look(ontoBox(4, 2, box(16, 0, 8, 4)), { outside: 'black' });
@@ -220,8 +220,8 @@ describe('detections', () => {
     expect(others).toEqual([]);
     expect(face!.score).toBeCloseTo(0.9);
     // Centre (16 + 8, 4), 32 × 16, twice as large, shifted.
-    close(Object.values(face!.box), [100 + 2 * 8, 10 + 2 * -4, 64, 32]);
-    close(face!.points!.subarray(0, 2), [100 + 2 * 32, 10 + 2 * 8]);
+    expectClose(Object.values(face!.box), [100 + 2 * 8, 10 + 2 * -4, 64, 32]);
+    expectClose(face!.points!.subarray(0, 2), [100 + 2 * 32, 10 + 2 * 8]);
   });
 
   test('SCRFD: two anchors a cell, distances to the four edges', () => {
@@ -333,7 +333,7 @@ describe('what 68 points say', () => {
   });
 
   test('vectors are made as long as one', () => {
-    close(normalised(Float32Array.of(3, 4)), [0.6, 0.8], 1e-6);
+    expectClose(normalised(Float32Array.of(3, 4)), [0.6, 0.8], 1e-6);
     expect([...normalised(Float32Array.of(0, 0))]).toEqual([0, 0]);
   });
 });
