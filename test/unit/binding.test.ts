@@ -69,7 +69,11 @@ describe('one utterance', () => {
   test.for<[string, Act[], string[]]>([
     ['a face alone that speaks', [{ from: 0, to: 3, faces: { a: YES } }], ['a']],
     ['of two faces, the one that speaks', [{ from: 0, to: 3, faces: { a: NO, b: YES } }], ['b']],
-    ['of two mouths that move, the one that goes better with the voice', [{ from: 0, to: 3, faces: { a: 1, b: YES } }], ['b']],
+    [
+      'of two mouths that move, the one that goes better with the voice',
+      [{ from: 0, to: 3, faces: { a: 1, b: YES } }],
+      ['b'],
+    ],
     ['no face at all', [{ from: 0, to: 3, faces: {} }], ['absent']],
     ['a face that listens to a voice-over', [{ from: 0, to: 3, faces: { a: NO } }], ['silent']],
     ['several that listen', [{ from: 0, to: 3, faces: { a: NO, b: -2, c: -3 } }], ['silent']],
@@ -100,6 +104,15 @@ describe('one utterance', () => {
         { from: 2, to: 3, faces: { a: YES } },
       ],
       ['a'],
+    ],
+    [
+      'a short time between two who speak in which neither seems to',
+      [
+        { from: 0, to: 1.2, faces: { a: YES, b: NO } },
+        { from: 1.2, to: 1.8, faces: { a: -3, b: NO } },
+        { from: 1.8, to: 3, faces: { a: NO, b: YES } },
+      ],
+      ['a', 'b'],
     ],
     [
       'a cut to who listens, and back',
@@ -272,7 +285,10 @@ describe('over a session', () => {
   });
 
   test('says who it knows', () => {
-    const [first, second] = met().binding.bonds().filter(({ spoke }) => spoke > 1).toSorted((a, b) => (a.speaker < b.speaker ? -1 : 1));
+    const [first, second] = met()
+      .binding.bonds()
+      .filter(({ spoke }) => spoke > 1)
+      .toSorted((a, b) => (a.speaker < b.speaker ? -1 : 1));
     expect([first!.speaker, first!.faces]).toEqual(['S', ['a']]);
     expect([second!.speaker, second!.faces]).toEqual(['T', ['b']]);
     expect(first!.spoke).toBeCloseTo(5, 0);
@@ -302,7 +318,10 @@ const acts = fc
   .array(
     fc.record({
       length: fc.integer({ min: 1, max: 40 }),
-      faces: fc.dictionary(fc.constantFrom('a', 'b', 'c'), fc.option(fc.double({ min: -12, max: 12, noNaN: true }), { nil: undefined })),
+      faces: fc.dictionary(
+        fc.constantFrom('a', 'b', 'c'),
+        fc.option(fc.double({ min: -12, max: 12, noNaN: true }), { nil: undefined }),
+      ),
       cut: fc.boolean(),
       gap: fc.integer({ min: 0, max: 10 }),
     }),
@@ -318,8 +337,11 @@ const acts = fc
   });
 const within = ({ start, end }: Interval, acts: readonly Act[], face: string) => {
   // Every picture of the piece is one in which the face is, or that the tracker may have missed.
-  const shown = acts.filter(({ faces }) => face in faces).map(({ from, to }) => [from * 1e6 - 200_000, to * 1e6 + 200_000] as const);
-  for (let t = start; t < end; t = (t + STEP) as MediaTime) if (!shown.some(([from, to]) => from <= t && t < to)) return false;
+  const shown = acts
+    .filter(({ faces }) => face in faces)
+    .map(({ from, to }) => [from * 1e6 - 200_000, to * 1e6 + 200_000] as const);
+  for (let t = start; t < end; t = (t + STEP) as MediaTime)
+    if (!shown.some(([from, to]) => from <= t && t < to)) return false;
   return true;
 };
 
@@ -346,16 +368,22 @@ test('whatever happens: an answer covers the take, and drives nobody who is not 
 
 test('whatever else is seen: the one who speaks clearly is followed within half a second', () => {
   fc.assert(
-    fc.property(fc.integer({ min: 15, max: 75 }), fc.integer({ min: 15, max: 75 }), fc.double({ min: 2.5, max: 12, noNaN: true }), fc.double({ min: 2.5, max: 12, noNaN: true }), (before, after, lead, next) => {
-      const [swap, end] = [(before * STEP) / 1e6, ((before + after) * STEP) / 1e6];
-      const stage = new Stage().play(
-        { from: 0, to: swap, faces: { a: lead, b: -3, c: -4 } },
-        { from: swap, to: end, faces: { a: -3, b: next, c: -4 } },
-      );
-      const bounds = stage.bound('S', 0, end);
-      expect(faces(bounds)).toEqual(['a', 'b']);
-      expect(Math.abs(bounds[1]!.start / 1e6 - swap)).toBeLessThan(0.5);
-    }),
+    fc.property(
+      fc.integer({ min: 15, max: 75 }),
+      fc.integer({ min: 15, max: 75 }),
+      fc.double({ min: 2.5, max: 12, noNaN: true }),
+      fc.double({ min: 2.5, max: 12, noNaN: true }),
+      (before, after, lead, next) => {
+        const [swap, end] = [(before * STEP) / 1e6, ((before + after) * STEP) / 1e6];
+        const stage = new Stage().play(
+          { from: 0, to: swap, faces: { a: lead, b: -3, c: -4 } },
+          { from: swap, to: end, faces: { a: -3, b: next, c: -4 } },
+        );
+        const bounds = stage.bound('S', 0, end);
+        expect(faces(bounds)).toEqual(['a', 'b']);
+        expect(Math.abs(bounds[1]!.start / 1e6 - swap)).toBeLessThan(0.5);
+      },
+    ),
     { endOnFailure: true, numRuns: 100 },
   );
 });
