@@ -39,7 +39,7 @@ const COSTS = { enter: 1, change: 4, cut: 2 } as const;
 const MEMORY = 3;
 /** Seconds of voice after which a speaker belongs to somebody, so that others are less likely. */
 const SETTLED = 5;
-/** A mouth that goes without the voice for less than this is held on to. */
+/** Nobody speaks for no less than this between two who do. */
 const BRIDGED = seconds(1);
 /** A face that is driven for less than this is not worth it. */
 const SHORTEST = ms(120);
@@ -206,7 +206,7 @@ export class Binding {
     const candidates = this.#candidates(pictures);
     const shifts = candidates.map(({ person }) => this.#memory(speaker, person));
     const { states, gains, costs, anything } = this.#evidence(pictures, candidates, shifts);
-    const path = bridged(likeliest(gains, costs), candidates);
+    const path = bridged(likeliest(gains, costs), candidates, gains);
     const belief = posteriors(gains, costs);
     // Whether a mouth went with the voice is said of the whole run of pictures in which it was taken to.
     const why = runsOf(path).flatMap(([state, from, to]): Ground[] => {
@@ -346,15 +346,25 @@ function runsOf(path: readonly number[]): [state: number, from: number, to: numb
   return runs;
 }
 
-/** Somebody who speaks before and after a short stretch of nobody speaks during it. */
-function bridged(path: readonly number[], candidates: readonly Candidate[]): number[] {
+/**
+ * A short stretch of nobody between two who speak is one's or the other's: divided where they gain most together, or, of
+ * one person before and after, bridged.
+ */
+function bridged(path: readonly number[], candidates: readonly Candidate[], gains: Float64Array): number[] {
   const whole = [...path];
   const runs = runsOf(path);
+  const states = candidates.length + 1;
   for (const [n, [state, from, to]] of runs.entries()) {
-    const [before, after] = [runs[n - 1]?.[0], runs[n + 1]?.[0]];
-    if (state !== 0 || before === undefined || before === 0 || before !== after) continue;
-    const there = candidates[before - 1]!.faces.slice(from, to).every(Boolean);
-    if (there && (to - from) * STRIP_STEP <= BRIDGED) whole.fill(before, from, to);
+    const [before, after] = [runs[n - 1]?.[0] ?? 0, runs[n + 1]?.[0] ?? 0];
+    if (state !== 0 || before === 0 || after === 0 || (to - from) * STRIP_STEP > BRIDGED) continue;
+    const there = (who: number) => candidates[who - 1]!.faces.slice(from, to).every(Boolean);
+    if (!there(before) || !there(after)) continue;
+    let [lead, best, place] = [0, 0, from];
+    for (let i = from; i < to; i += 1) {
+      lead += gains[i * states + before]! - gains[i * states + after]!;
+      if (lead >= best) [best, place] = [lead, i + 1];
+    }
+    whole.fill(before, from, place).fill(after, place, to);
   }
   return whole;
 }

@@ -21,7 +21,7 @@ export function likeliest(gains: Float64Array, { states, enter, change }: Costs)
     for (let s = 0; s < states; s += 1) {
       const stay = best[s]!;
       const come = best[top]! - change[t]!;
-      from[t * states + s] = stay >= come ? s : top;
+      from[t * states + s] = s === top || stay > come ? s : top;
       next[s] = Math.max(stay, come) + gains[t * states + s]!;
     }
     best = next;

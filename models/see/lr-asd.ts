@@ -43,10 +43,10 @@ const ROWS = SOUND / HOP;
  */
 const WINDOW = 50;
 /**
- * What is taken from the network's log odds. It answers about people who are seen and heard at once: a mouth that moves to
- * another voice has log odds of 2 to 7 while somebody is heard, one that speaks 9 to 12, a closed one −6.
+ * What is taken from the sum of the two. While somebody is heard, mouths that speak have log odds of 3 to 10, a closed one
+ * −6 or less; mouths that move to another voice lie in between, and now and then above.
  */
-const OFFSET = 3;
+const OFFSET = 1;
 
 /** Windows over so many pictures, each half over the one before it; the last ones share the rest. */
 function windowsOf(count: number): { from: number; to: number }[] {

@@ -2,7 +2,7 @@ import { readFileSync } from 'node:fs';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
 import { MonotonicClock } from '../../media/clock.ts';
 import { Scope } from '../../media/scope.ts';
-import { type MediaTime, at, seconds } from '../../media/time.ts';
+import { at, seconds } from '../../media/time.ts';
 import { registry } from '../../models/index.ts';
 import { openOnnx } from '../../models/runtime/onnx.ts';
 import { COEFFICIENTS, LiftedMfcc } from '../../models/see/lr-asd-mfcc.ts';
@@ -20,9 +20,16 @@ import { lacking, weights } from '../weights.ts';
 const scope = new Scope('test');
 afterAll(() => scope.close());
 
+/** People who can be told apart by it though both move their mouths. */
+const CLEAR = [['face2', 'webcam']] as const;
 const ENGINES = [
-  { id: 'lr-asd', config: { model: weights('asd/lr-asd') }, absent: lacking('asd/lr-asd/lr_asd_pretrain_AVA.onnx') },
-  { id: 'mouth-motion', config: {}, absent: undefined },
+  {
+    id: 'lr-asd',
+    config: { model: weights('asd/lr-asd') },
+    absent: lacking('asd/lr-asd/lr_asd_pretrain_AVA.onnx'),
+    pairs: [...CLEAR, ['face1', 'face2'], ['webcam', 'face1']] as const,
+  },
+  { id: 'mouth-motion', config: {}, absent: undefined, pairs: CLEAR },
 ] as const;
 const load = ({ id, config }: (typeof ENGINES)[number]) => registry().load('activeSpeaker', id, config, scope);
 
@@ -44,6 +51,14 @@ const cut = (pcm: Float32Array, from: number, count: number) => {
   const part = new Float32Array(count);
   part.set(pcm.subarray(from, from + count));
   return part;
+};
+/** A film whose face moves in these pictures only. */
+const held = ({ frames, seen }: Film, from: number, to: number): Film => {
+  const shown = (n: number) => Math.max(from, Math.min(to - 1, n));
+  return {
+    frames: frames.map((frame, n) => ({ ...frames[shown(n)]!, start: frame.start })),
+    seen: seen.map((each, n) => ({ ...each, faces: seen[shown(n)]!.faces })),
+  };
 };
 const later = (pcm: Float32Array, by: number) => {
   const moved = new Float32Array(pcm.length);
@@ -112,6 +127,10 @@ for (const engine of ENGINES) {
   );
 }
 
+/**
+ * Measured with lr-asd: of six changes one is 280 ms of voice late and five are at most 80 ms, with the listener’s mouth
+ * still; mouths that both move all the time are told apart over an utterance, but not always within half a second.
+ */
 describe.for(ENGINES)('$id on real faces', (engine) => {
   const whyNot = engine.absent ?? lacking(FACE_WEIGHTS) ?? missing(FACE1, FACE2, WEBCAM, CLOSED);
   let films: Record<'face1' | 'face2' | 'webcam' | 'closed', Film>;
@@ -169,6 +188,21 @@ describe.for(ENGINES)('$id on real faces', (engine) => {
         expect(own).toBeGreaterThan(0);
         expect(others.at(-1)).toBeLessThan(0);
       }
+  test.skipIf(whyNot).for(['face2', 'webcam'] as const)(
+    `the own sound of %s goes with the mouth better than other sound, late sound or none ${whyNot ?? ''}`,
+    async (name) => {
+      const silence = new Float32Array(films[name].frames.length * 640);
+      const means: number[] = [];
+      for (const pcm of [sounds[name], later(sounds[name], 12_000), sounds.face1]) {
+        const scene = sceneOf(films[name], pcm);
+        means.push(meanOf(await judge(scene), scene.pcm));
+      }
+      const [still] = (await judge(sceneOf(films[name], silence))).faces;
+      means.push(still!.scores.reduce((sum, each) => sum + each, 0) / still!.scores.length);
+      const [own, ...others] = means;
+      expect(own).toBeGreaterThan(1);
+      expect(own).toBeGreaterThan(Math.max(...others) + 1);
+      expect(Math.max(...still!.scores)).toBeLessThan(0);
     },
   );
 
@@ -206,6 +240,13 @@ describe.for(ENGINES)('$id on real faces', (engine) => {
           bounds.map((x) => [x.start / 1e6, x.face, x.why, x.confidence.toFixed(2)]),
         );
         expect(drivenBy(bounds, name)).toBeGreaterThan(0.8);
+  const pairs = engine.pairs.map(([a, b]) => [a, b] as const);
+  test.skipIf(whyNot).for(pairs)(
+    `of %s and %s, who both move their mouths, the one who is heard is bound ${whyNot ?? ''}`,
+    async ([a, b]) => {
+      for (const name of [a, b]) {
+        const bounds = await bindIn(new Binding(), beside(films[a], films[b]), sounds[name]);
+        expect(drivenBy(bounds, name)).toBeGreaterThan(0.9);
       }
     },
   );
@@ -239,4 +280,23 @@ describe.for(ENGINES)('$id on real faces', (engine) => {
     expect(bounds[0]!.face).toBe(a);
     expect(Math.abs(swapped - half / 16_000)).toBeLessThan(0.5);
   });
+  const swaps = pairs.flatMap(([a, b]) => [[a, b] as const, [b, a] as const]);
+  test.skipIf(whyNot).for(swaps)(
+    `a change from %s to %s within one utterance is followed within half a second of voice ${whyNot ?? ''}`,
+    async ([a, b]) => {
+      const count = Math.min(films[a].frames.length, films[b].frames.length);
+      const swap = Math.floor(count / 2);
+      const pcm = cut(sounds[b], 0, count * 640);
+      pcm.set(sounds[a].subarray(0, swap * 640));
+      const whole = beside(held(films[a], 0, swap), held(films[b], swap, count));
+      const bounds = await bindIn(new Binding(), whole, pcm);
+      const wrong = [...voiced(pcm, count)].filter((heard, n) => {
+        const face = bounds.find(({ end }) => end > n * 40_000)!.face;
+        return heard === 1 && Math.abs(n - swap) < 40 && face !== (n < swap ? a : b);
+      });
+      expect(bounds[0]!.face).toBe(a);
+      expect(bounds.some(({ face }) => face === b)).toBe(true);
+      expect(wrong.length * 40).toBeLessThan(500);
+    },
+  );
 });

@@ -106,6 +106,15 @@ describe('one utterance', () => {
       ['a'],
     ],
     [
+      'a short time between two who speak in which neither seems to',
+      [
+        { from: 0, to: 1.2, faces: { a: YES, b: NO } },
+        { from: 1.2, to: 1.8, faces: { a: -3, b: NO } },
+        { from: 1.8, to: 3, faces: { a: NO, b: YES } },
+      ],
+      ['a', 'b'],
+    ],
+    [
       'a cut to who listens, and back',
       [
         { from: 0, to: 1, faces: { a: YES } },
