@@ -37,7 +37,7 @@ describe.skipIf(missing)(`a driven line in Chromium (${missing ?? chromiumPath})
       for (const unit of units(codec, pictures)) line.push(unit);
       const depacketizer = new Depacketizer(codec satisfies Encodable);
       const chunks: { start: number; keyFrame: boolean; data: string }[] = [];
-      for (let t = at(-seconds(2)); t < seconds(5); t = later(t, ms(10))) {
+      for (let t = at(-2_000_000); t < seconds(5); t = later(t, ms(10))) {
         for (const { start, keyFrame, payloads } of line.take(t)) {
           chunks.push({ start, keyFrame, data: Buffer.from(depacketizer.frame(payloads)!).toString('base64') });
         }
