@@ -36,7 +36,7 @@ export function pictures(
 }
 
 /** The same as they travel. */
-export function units(codec: Encodable, encoded: readonly Picture[]): AccessUnit[] {
+export function units(codec: Packetizer['codec'], encoded: readonly Picture[]): AccessUnit[] {
   const packetizer = new Packetizer(codec);
   return encoded.map(({ start, keyFrame, data }) => ({ start, keyFrame, payloads: packetizer.packetize(data) }));
 }

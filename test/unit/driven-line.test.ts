@@ -396,6 +396,24 @@ describe('H.264', () => {
     expect(Math.max(...starts(b.out))).toBe(14_480);
   });
 
+  test('where pictures of the interval are shown after later decoded ones, encoding begins earlier', () => {
+    const units = Array.from({ length: 40 }, (_, group) =>
+      [0, 2, 4, 1, 3].map((n, i) => {
+        const keyFrame = i === 0;
+        return { start: milli((group * 5 + n) * 40), keyFrame, payloads: keyFrame ? [SPS, PPS, IDR] : [SLICE] };
+      }),
+    ).flat();
+    const b = bench({ codec: 'H264' }, units);
+    b.recoder.reorder = 2;
+    // Its first picture is the one at 1.12 s, but 1.16 s is decoded before 1.04 s is shown.
+    b.line.drive(interval(1_120, 1_200));
+    b.patch(1_000, 1_200);
+    b.play(2_000);
+    const made = b.out.filter(again);
+    expect(starts(made)).toEqual([1_040, 1_080, 1_120, 1_160]);
+    expect(starts(b.out).sort((x, y) => x - y)).toEqual(b.out.map((_, i) => i * 40));
+  });
+
   test('the original does not go on at a key frame that B-frames reach across, nor at one that is none', () => {
     const open = bench({ codec: 'H264' }, reordered(80, 10, true).slice(0));
     open.line.drive(interval(400, 800));
