@@ -13,6 +13,9 @@ import { fishSpeech } from './speak/fish-speech.ts';
 import { flite } from './speak/flite.ts';
 import { fsmnVad } from './detect/fsmn-vad.ts';
 import { gtcrn } from './clean/gtcrn.ts';
+import { codeformer } from './restore/codeformer.ts';
+import { gfpgan } from './restore/gfpgan.ts';
+import { gpen } from './restore/gpen.ts';
 import { identity } from './translate/identity.ts';
 import { llmTranslator } from './translate/llm-translator.ts';
 import { m2m100, nllb } from './translate/m2m100.ts';
@@ -27,6 +30,7 @@ import { piper } from './speak/piper.ts';
 import { pocketsphinx } from './recognize/pocketsphinx.ts';
 import { pyannote } from './speakers/pyannote.ts';
 import { rnnoise } from './clean/rnnoise.ts';
+import { sharpen } from './restore/sharpen.ts';
 import { silero } from './detect/silero.ts';
 import { tenVad } from './detect/ten-vad.ts';
 import { whisper } from './recognize/whisper.ts';
@@ -76,6 +80,12 @@ export const engines: readonly Engine[] = [
   f5tts,
   elevenlabs,
   openaiSpeech,
+
+  // Engines that restore a driven mouth and that make pictures between pictures. What needs no network comes first.
+  sharpen,
+  gpen,
+  codeformer,
+  gfpgan,
 ];
 
 export const registry = (): EngineRegistry => new EngineRegistry(engines, entry('./index.ts', import.meta.url));

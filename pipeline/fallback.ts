@@ -19,6 +19,8 @@ type Out = StageMap[StageKind]['out'];
 
 /** Items remembered until they are answered: half a minute of audio in 20 ms chunks, and a bound for the rest. */
 const KEPT = 1_536;
+/** Kinds that answer every item once, in order. */
+const ONE_EACH: ReadonlySet<StageKind> = new Set(['faceTracker', 'activeSpeaker', 'lipDriver', 'restorer']);
 const FOREVER = Number.POSITIVE_INFINITY as MediaTime;
 
 /** Between this item and the next one engine may take over from another without cutting anything in two. */
@@ -44,6 +46,10 @@ class Unanswered {
   }
 
   answered(out: Out): void {
+    if (ONE_EACH.has(this.#kind)) {
+      this.#items.shift();
+      return;
+    }
     if ('line' in out || ('utterance' in out && !('words' in out))) {
       // One line, one answer: the items up to it are done with.
       const id = 'line' in out ? out.line.utterance : out.utterance;

@@ -1,7 +1,7 @@
 import { execFileSync } from 'node:child_process';
 import type { Scope } from '../../media/scope.ts';
 import { type MediaTime, at, seconds } from '../../media/time.ts';
-import { type Box, UNSPECIFIED, type VideoFrame } from '../../media/video-frame.ts';
+import { type Box, type Patch, UNSPECIFIED, type VideoFrame } from '../../media/video-frame.ts';
 import { type Network, floats, floatsOf } from '../../models/runtime/tensor.ts';
 import { openOnnx } from '../../models/runtime/onnx.ts';
 import type { Face, FaceId } from '../../pipeline/face.ts';
@@ -161,4 +161,22 @@ export async function followed(
   const seen: { start: MediaTime; frame: VideoFrame; face: Face }[] = [];
   for (const frame of pictures(of, count)) seen.push({ start: frame.start, frame, face: await follower.next(frame) });
   return seen;
+}
+
+/** The patch's brightness through a Gaussian of `sigma` pixels. */
+export function blurred(patch: Patch, sigma: number): Patch {
+  const reach = Math.ceil(3 * sigma);
+  const weights = Array.from({ length: 2 * reach + 1 }, (_, n) => Math.exp(-((n - reach) ** 2) / (2 * sigma * sigma)));
+  const whole = weights.reduce((sum, weight) => sum + weight);
+  const { width, height } = patch;
+  const along = (plane: ArrayLike<number>, across: boolean) =>
+    Float32Array.from({ length: width * height }, (_, i) => {
+      const [x, y] = [i % width, Math.floor(i / width)];
+      return weights.reduce((sum, weight, n) => {
+        const [dx, dy] = across ? [n - reach, 0] : [0, n - reach];
+        const [px, py] = [inside(x + dx, width), inside(y + dy, height)];
+        return sum + (weight / whole) * plane[py * width + px]!;
+      }, 0);
+    });
+  return { ...patch, y: Uint8Array.from(along(along(patch.y, true), false), Math.round) };
 }
