@@ -22,6 +22,8 @@ import { m2m100, nllb } from './translate/m2m100.ts';
 import { indexTts } from './speak/index-tts.ts';
 import { kokoro } from './speak/kokoro.ts';
 import { mdxNet } from './clean/mdx-net.ts';
+import { minterpolate } from './interpolate/minterpolate.ts';
+import { rife } from './interpolate/rife.ts';
 import { openaiRecognizer } from './recognize/openai-recognizer.ts';
 import { openaiSpeech } from './speak/openai-speech.ts';
 import { phoneAligner } from './align/phone-aligner.ts';
@@ -86,6 +88,8 @@ export const engines: readonly Engine[] = [
   gpen,
   codeformer,
   gfpgan,
+  minterpolate,
+  rife,
 ];
 
 export const registry = (): EngineRegistry => new EngineRegistry(engines, entry('./index.ts', import.meta.url));
