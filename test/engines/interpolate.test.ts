@@ -145,7 +145,6 @@ describe.skipIf(absent)(`real pictures${absent ? ` (${absent})` : ''}`, () => {
         ssim: mean((a, gone) => similarityOf(a.y, gone.y, clip.width)),
         ssimRepeated: mean((_, gone, before) => similarityOf(before.y, gone.y, clip.width)),
       };
-      console.log(name, figures);
       expect(figures.psnr).toBeGreaterThan(figures.psnrRepeated + 1);
       expect(figures.ssim).toBeGreaterThan(figures.ssimRepeated);
     },
@@ -171,7 +170,6 @@ describe.skipIf(absent)(`real pictures${absent ? ` (${absent})` : ''}`, () => {
     const shown = fill.map(({ picture, mix }) =>
       mix ? mixed(frames[picture]!, frames[mix.under]!, mix.share) : frames[picture]!,
     );
-    console.log('idle', runs, own, Math.max(...jumps([frames[50]!, ...shown, frames[51]!])));
     expect(Math.max(...jumps([frames[50]!, ...shown, frames[51]!]))).toBeLessThanOrEqual(own);
     // It moves: it is no still.
     expect(Math.max(...jumps(shown))).toBeGreaterThan(0);
@@ -184,7 +182,6 @@ describe.skipIf(absent)(`real pictures${absent ? ` (${absent})` : ''}`, () => {
         seen.map(({ start, face }) => ({ start, faces: [face], cut: false })),
         ({ faces }) => faces[0],
       );
-      console.log(clip.file, runs);
       return runs.reduce((sum, { from, to }) => sum + to - from + 1, 0) / count;
     };
     expect(await idle(FACE2, 100)).toBeLessThan(0.1);
@@ -195,7 +192,6 @@ describe.skipIf(absent)(`real pictures${absent ? ` (${absent})` : ''}`, () => {
       seen.map(({ start, face }) => ({ start, faces: [face], cut: false })),
       ({ faces }) => faces[0],
     );
-    console.log('face1', runs);
     const within = (from: number, to: number) =>
       runs.reduce((sum, run) => sum + Math.max(0, Math.min(to, run.to) - Math.max(from, run.from) + 1), 0) /
       (to - from + 1);

@@ -53,6 +53,11 @@ describe('when a mouth is open', () => {
     expect(mouthOpen(mouth('2222'), [])).toEqual([]);
   });
 
+  test('still open while it narrows to less than what opened it', () => {
+    expect(pictures('000933900000', '0000099999')).toEqual([[3, 7]]);
+    expect(pictures('000333300000', '0000099999')).toEqual([]);
+  });
+
   test('what counts as open is the speaker’s own', () => {
     expect(pictures('0002220000', '0000022222')).toEqual([[3, 6]]);
     expect(pictures('0002220000', '0000099999')).toEqual([]);
