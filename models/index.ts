@@ -14,6 +14,9 @@ import { fishSpeech } from './speak/fish-speech.ts';
 import { flite } from './speak/flite.ts';
 import { fsmnVad } from './detect/fsmn-vad.ts';
 import { gtcrn } from './clean/gtcrn.ts';
+import { codeformer } from './restore/codeformer.ts';
+import { gfpgan } from './restore/gfpgan.ts';
+import { gpen } from './restore/gpen.ts';
 import { identity } from './translate/identity.ts';
 import { llmTranslator } from './translate/llm-translator.ts';
 import { lrAsd } from './see/lr-asd.ts';
@@ -22,6 +25,8 @@ import { indexTts } from './speak/index-tts.ts';
 import { kokoro } from './speak/kokoro.ts';
 import { mdxNet } from './clean/mdx-net.ts';
 import { mouthMotion } from './see/mouth-motion.ts';
+import { minterpolate } from './interpolate/minterpolate.ts';
+import { rife } from './interpolate/rife.ts';
 import { openaiRecognizer } from './recognize/openai-recognizer.ts';
 import { openaiSpeech } from './speak/openai-speech.ts';
 import { phoneAligner } from './align/phone-aligner.ts';
@@ -30,6 +35,7 @@ import { piper } from './speak/piper.ts';
 import { pocketsphinx } from './recognize/pocketsphinx.ts';
 import { pyannote } from './speakers/pyannote.ts';
 import { rnnoise } from './clean/rnnoise.ts';
+import { sharpen } from './restore/sharpen.ts';
 import { silero } from './detect/silero.ts';
 import { tenVad } from './detect/ten-vad.ts';
 import { whisper } from './recognize/whisper.ts';
@@ -85,6 +91,13 @@ export const engines: readonly Engine[] = [
   mouthMotion,
   // Engines that see.
   faces,
+  // Engines that restore a driven mouth and that make pictures between pictures. What needs no network comes first.
+  sharpen,
+  gpen,
+  codeformer,
+  gfpgan,
+  minterpolate,
+  rife,
 ];
 
 export const registry = (): EngineRegistry => new EngineRegistry(engines, entry('./index.ts', import.meta.url));

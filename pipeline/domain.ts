@@ -129,6 +129,17 @@ export interface Delivery {
   readonly pitch: number;
 }
 
+/** What the face of whoever speaks shows of how something was said, for a voice that is to go with the picture. */
+export interface Guide {
+  /**
+   * When the mouth is open, in the programme's time, in order, apart from each other. Given only where the dub is in the
+   * language of the programme: the mouth of another language opens for other sounds.
+   */
+  readonly mouth?: readonly Interval[];
+  /** How lively brows, jaw and head move against the speaker's usual: 0 (still), 0.5 (as usual), towards 1. */
+  readonly expression: number;
+}
+
 /** An utterance in the target language, over the same interval of the programme. */
 export interface Line extends Interval {
   readonly utterance: UtteranceId;
@@ -139,6 +150,8 @@ export interface Line extends Interval {
   readonly reference?: Reference;
   readonly casting?: Casting;
   readonly delivery?: Delivery;
+  /** What is seen of the speaker's face; given to synthesizers whose `caps.guides` is set. */
+  readonly guide?: Guide;
   /** It is the shorter of two, since the first would not have fitted. */
   readonly shortened?: boolean;
 }

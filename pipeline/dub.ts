@@ -6,6 +6,8 @@ import { type ClockTime, type MediaTime, type SampleRate, type Span, seconds } f
 import { alignedBy } from './aligned.ts';
 import { type FaceAt, SourceCaptions } from './captions.ts';
 import type { Clip, Cue, Hypothesis, Language, Utterance, UtteranceId } from './domain.ts';
+import { SourceCaptions } from './captions.ts';
+import type { Clip, Cue, Guide, Hypothesis, Language, Utterance, UtteranceId } from './domain.ts';
 import { EAR_RATE, type SharedStages, listen } from './ear.ts';
 import { Fault } from './fault.ts';
 import type { Fitting } from './fit.ts';
@@ -51,6 +53,8 @@ export interface DubOptions {
    * without it nobody's voice is collected.
    */
   readonly cloning?: boolean;
+  /** What the speaker's face showed during an utterance (pipeline/guide.ts); given to synthesizers that take it. */
+  readonly guideOf?: (utterance: UtteranceId) => Guide | undefined;
   /** How syllables are counted; by groups of vowels unless given. */
   readonly syllables?: Syllables;
   /** Where a face is that captions had better leave clear, as far as that is known. */
@@ -229,6 +233,7 @@ export function dub(audio$: Observable<AudioChunk>, shared: SharedStages, option
         syllables,
         referenceOf: (speaker) => references.of(speaker),
         howSaid: (utterance) => speakers.howSaid(utterance),
+        guideOf: options.guideOf,
         about: (utterance) => speakers.about(utterance),
         faceAt: options.faceAt,
         onEnd: check,

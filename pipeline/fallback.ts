@@ -19,6 +19,8 @@ type Out = StageMap[StageKind]['out'];
 
 /** Items remembered until they are answered: half a minute of audio in 20 ms chunks, and a bound for the rest. */
 const KEPT = 1_536;
+/** Kinds that answer every item once, in order. */
+const ONE_EACH: ReadonlySet<StageKind> = new Set(['faceTracker', 'activeSpeaker', 'lipDriver', 'restorer']);
 const FOREVER = Number.POSITIVE_INFINITY as MediaTime;
 
 /** Between this item and the next one engine may take over from another without cutting anything in two. */
@@ -44,6 +46,10 @@ class Unanswered {
   }
 
   answered(out: Out): void {
+    if (ONE_EACH.has(this.#kind)) {
+      this.#items.shift();
+      return;
+    }
     if ('line' in out || ('utterance' in out && !('words' in out))) {
       // One line, one answer: the items up to it are done with.
       const id = 'line' in out ? out.line.utterance : out.utterance;
@@ -92,7 +98,7 @@ function capsOf<K extends StageKind>(primary: Stage<K>, spare: Stage<K>): StageM
     if (name === 'lookahead') return [name, Math.max(Number(value), Number(other))];
     if (name === 'maxSpeakers' || name === 'voices') return [name, Math.min(Number(value), Number(other))];
     if (name === 'marks') return [name, (value as unknown[]).filter((mark) => (other as unknown[]).includes(mark))];
-    if (name !== 'clonesVoice' && typeof value === 'boolean') return [name, value && other === true];
+    if (name !== 'clonesVoice' && name !== 'guides' && typeof value === 'boolean') return [name, value && other === true];
     return [name, value];
   });
   return Object.fromEntries(both) as StageMap[K]['caps'];

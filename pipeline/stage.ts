@@ -90,6 +90,8 @@ export interface StageMap {
         readonly voices: number;
         /** Speaking rates at which it sounds natural, 1 = its own. Left out, it has one rate. */
         readonly rates?: Rates;
+        /** Heeds `guide`. */
+        readonly guides?: true;
       };
   };
   /** What is seen in each picture, in order. */

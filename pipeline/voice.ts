@@ -3,9 +3,10 @@ import type { Stretcher } from '../media/stretch.ts';
 import { type ClockTime, type MediaTime, type SampleRate, type Span, earlier, ms } from '../media/time.ts';
 import { type FaceAt, LineCaptions } from './captions.ts';
 import { Planner } from './delivery.ts';
-import type { Clip, Cue, Language, Line, Reference, SpeakerId, Utterance, UtteranceId } from './domain.ts';
+import type { Clip, Cue, Guide, Language, Line, Reference, SpeakerId, Utterance, UtteranceId } from './domain.ts';
 import { type Fitting, Floor } from './fit.ts';
 import { type About, type Fitted, type SpokenLine, fitter, wholeLines } from './fitter.ts';
+import { guideFor } from './guide.ts';
 import type { Vital } from './health.ts';
 import type { Ledger } from './ledger.ts';
 import type { Loss } from './load.ts';
@@ -41,6 +42,8 @@ export interface VoiceOptions {
   readonly referenceOf: (speaker: SpeakerId) => Reference | undefined;
   /** How an utterance was said, for whoever says its line. */
   readonly howSaid: (utterance: UtteranceId) => HowSaid | undefined;
+  /** What the speaker's face showed, for whoever says the line. */
+  readonly guideOf?: ((utterance: UtteranceId) => Guide | undefined) | undefined;
   /** What is known of an utterance, for whoever fits its line. */
   readonly about: (utterance: UtteranceId) => About | undefined;
   /** Where a face is that captions had better leave clear. */
@@ -161,12 +164,23 @@ export class Voice {
       expires: ({ start }) => this.#due(start, [vital, ...later]),
       onLost: ({ utterance }, why) => this.#onLost(utterance, why),
     });
-    const { referenceOf, howSaid } = this.#options;
+    const { referenceOf, howSaid, guideOf, from } = this.#options;
+    const guide = (line: Line): Guide | undefined => {
+      const seen = stage.caps.guides === true ? guideOf?.(line.utterance) : undefined;
+      return seen && guideFor(seen, from, this.language);
+    };
     const voiced = (line: Line): Line => {
       const reference = stage.caps.clonesVoice ? referenceOf(line.speaker) : undefined;
       const { casting, energy = 0, pitch = 0 } = howSaid(line.utterance) ?? {};
       const delivery = { ...this.#planner.delivery(line), energy, pitch };
-      return { ...line, delivery, ...(casting && { casting }), ...(reference && { reference }) };
+      const seen = guide(line);
+      return {
+        ...line,
+        delivery,
+        ...(casting && { casting }),
+        ...(reference && { reference }),
+        ...(seen && { guide: seen }),
+      };
     };
     return (lines$: Observable<Line>): Observable<SpokenLine> => lines$.pipe(map(voiced), through, wholeLines());
   }

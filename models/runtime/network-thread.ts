@@ -74,4 +74,6 @@ async function serve(port: MessagePort, { runtime, file, stage, options }: Netwo
   }
 }
 
-if (parentPort) await serve(parentPort, workerData as NetworkOrder);
+// An engine's thread imports this file as well: it is an entry only where the thread was given a network to load.
+const order = workerData as Partial<NetworkOrder> | undefined;
+if (parentPort && order?.runtime !== undefined) await serve(parentPort, order as NetworkOrder);

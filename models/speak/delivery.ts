@@ -23,3 +23,13 @@ export const riseOf = ({ delivery }: Pick<Line, 'delivery'>): number =>
 /** How much more energy than usual a voice is to show, decibels within ±6. What it does to the level is the mix's part. */
 export const energyOf = ({ delivery }: Pick<Line, 'delivery'>): number =>
   bounded(delivery?.energy ?? 0, -ENERGY, ENERGY);
+
+/** As much as a face that is as lively as can be, or quite still, counts for, decibels. */
+const FACE = 4;
+
+/**
+ * How much livelier than usual a voice is to sound, decibels of energy within ±6: by how the line was said, and by what the
+ * speaker's face showed where that is known.
+ */
+export const livelinessOf = (line: Pick<Line, 'delivery' | 'guide'>): number =>
+  bounded(energyOf(line) + FACE * (2 * bounded(line.guide?.expression ?? 0.5, 0, 1) - 1), -ENERGY, ENERGY);

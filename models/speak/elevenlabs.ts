@@ -5,7 +5,7 @@ import type { StageScope } from '../../pipeline/stage.ts';
 import { ClonedVoices } from './cloned-voices.ts';
 import { defineEngine } from '../engine.ts';
 import { byName, voiceOf } from './cast-voices.ts';
-import { NATURAL, bounded, energyOf, rateOf } from './delivery.ts';
+import { NATURAL, bounded, livelinessOf, rateOf } from './delivery.ts';
 import { HttpClient, serverSettings } from '../service/http.ts';
 import { converse } from '../service/http-socket.ts';
 import { type Service, needsVariable } from '../service/keys.ts';
@@ -39,7 +39,7 @@ const REGISTERS: Readonly<Record<string, Register>> = {
   Xb7hH8MSUJpSbSDYk0k2: 'female',
 };
 const VOICES = Object.keys(REGISTERS);
-/** The service's own stability and style, from which energy departs by so much for each decibel. */
+/** The service's own stability and style, from which energy, heard or seen, departs by so much for each decibel. */
 const USUAL = { stability: 0.5, style: 0 };
 const LIVELIER = { stability: 0.03, style: 0.04 };
 /** One to two minutes are advised for an instant clone; more does not help. */
@@ -177,7 +177,7 @@ export const elevenlabs = defineEngine({
     const ensemble = byName(config.voices, REGISTERS);
     /** Livelier and in more style with energy, steadier without; quicker or slower where the line asks for it. */
     const manner = (line: Line) => {
-      const energy = energyOf(line);
+      const energy = livelinessOf(line);
       const { stability: usual = USUAL.stability } = config;
       const mood = {
         ...settings,
@@ -240,6 +240,7 @@ export const elevenlabs = defineEngine({
           marks: ['word'],
           voices: clone ? Infinity : config.voices.length,
           rates: NATURAL,
+          guides: true,
         },
         longest: 5_000,
         say,

@@ -2,7 +2,7 @@ import { z } from 'zod';
 import type { Line, Register } from '../../pipeline/domain.ts';
 import { defineEngine } from '../engine.ts';
 import { byName, voiceOf } from './cast-voices.ts';
-import { NATURAL, energyOf, rateOf } from './delivery.ts';
+import { NATURAL, livelinessOf, rateOf } from './delivery.ts';
 import { HttpClient, serverSettings } from '../service/http.ts';
 import { type Service, needsVariable } from '../service/keys.ts';
 import { SAMPLES, languagesSetting, piecesOf, remoteSynthesizer, tags } from './remote-speech.ts';
@@ -37,7 +37,7 @@ const VOICES = Object.keys(REGISTERS).filter((name) => !['ballad', 'verse'].incl
 const TELLING = 3;
 /** How a line with much or little energy is to be said; nothing for others, and for models that take no instructions. */
 function moodOf(model: string, line: Line): string | undefined {
-  const energy = energyOf(line);
+  const energy = livelinessOf(line);
   if (/^tts-1/.test(model) || Math.abs(energy) < TELLING) return undefined;
   return energy > 0
     ? 'Speak this with noticeably more energy than usual.'
@@ -92,6 +92,7 @@ export const openaiSpeech = defineEngine({
           marks: [],
           voices: voices.length,
           rates: NATURAL,
+          guides: true,
         },
         longest: 4_096,
         say: (line, run) =>

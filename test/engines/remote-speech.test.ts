@@ -457,6 +457,24 @@ describe('what is asked', () => {
     expect(plain).not.toHaveProperty('voice_settings');
   });
 
+  test('what the face showed makes voices livelier that take a guide, and steadier', async () => {
+    const [lively, still] = [0.95, 0.05].map((expression): Line => ({ ...line(), guide: { expression } })) as [
+      Line,
+      Line,
+    ];
+    const settings = async (each: Line) =>
+      (await asked('ElevenLabs', [each], { clone: false })).fields['voice_settings'] as Record<string, number>;
+    expect((await settings(lively))['stability']).toBeCloseTo(0.392, 5);
+    expect((await settings(lively))['style']).toBeCloseTo(0.144, 5);
+    expect((await settings(still))['stability']).toBeCloseTo(0.608, 5);
+    expect(await settings(still)).not.toHaveProperty('style');
+    expect((await asked('OpenAI', [lively])).fields['instructions']).toMatch(/more energy/);
+    expect((await asked('OpenAI', [still])).fields['instructions']).toMatch(/calmly/);
+    for (const { name, make } of KINDS.map((kind) => ({ name: kind.name, make: () => load(kind, server, scope) }))) {
+      expect([name, (await make()).caps.guides]).toEqual([name, /ElevenLabs|OpenAI/.test(name) ? true : undefined]);
+    }
+  });
+
   test('stock voices are cast by how high they are', async () => {
     const folder = mkdtempSync(join(tmpdir(), 'livedub-cast-'));
     try {
