@@ -5,8 +5,6 @@ import type { Stretcher } from '../media/stretch.ts';
 import { type ClockTime, type MediaTime, type SampleRate, type Span, seconds } from '../media/time.ts';
 import { alignedBy } from './aligned.ts';
 import { type FaceAt, SourceCaptions } from './captions.ts';
-import type { Clip, Cue, Hypothesis, Language, Utterance, UtteranceId } from './domain.ts';
-import { SourceCaptions } from './captions.ts';
 import type { Clip, Cue, Guide, Hypothesis, Language, Utterance, UtteranceId } from './domain.ts';
 import { EAR_RATE, type SharedStages, listen } from './ear.ts';
 import { Fault } from './fault.ts';
