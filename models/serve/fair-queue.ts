@@ -7,24 +7,28 @@ interface Flow<T> {
   readonly name: string;
   readonly waiting: Waiting<T>[];
   cost: number;
-  /** How much of its next thing's cost it has been granted. */
-  credit: number;
+  /** What it has been served, on an axis that all flows share: who has least is next. */
+  served: number;
 }
 
 /**
- * A queue of several flows that are served in turn, each as much of it as the others, whatever they ask for: deficit round
- * robin with a quantum of one unit of cost.
+ * A queue of several flows that are served alike, each as much of it as the others, whatever they ask for: start-time fair
+ * queueing. Two flows that both have something waiting differ by no more than the largest thing of each, also where things
+ * are taken several at a time and some do not fit.
  *
  * Bounded by cost. When it is full, the flow with most in it loses what came last, which may be what is being put in: a
  * flow that asks for much cannot keep the others out.
  *
- * @see M. Shreedhar, G. Varghese, Efficient Fair Queuing Using Deficit Round Robin, IEEE/ACM Trans. Networking 4(3), 1996
+ * @see P. Goyal, H. M. Vin, H. Cheng, Start-time Fair Queuing, Proc. SIGCOMM 1996
  */
 export class FairQueue<T> {
   readonly capacity: number;
-  /** In the order in which they are served next. */
-  #flows: Flow<T>[] = [];
+  readonly #flows = new Map<string, Flow<T>>();
+  /** What flows have been served that have nothing waiting now, so that they gain nothing by leaving. */
+  readonly #left = new Map<string, number>();
   #cost = 0;
+  /** Where flows begin that come now. */
+  #now = 0;
 
   constructor(capacity: number) {
     if (!Number.isInteger(capacity) || capacity < 1) {
@@ -39,40 +43,43 @@ export class FairQueue<T> {
   }
   /** Flows that have something waiting. */
   get flows(): number {
-    return this.#flows.length;
+    return this.#flows.size;
   }
 
-  /** What comes first of what waits in the flow whose turn it is. */
+  /** What is served next. */
   get next(): T | undefined {
-    return this.#flows[0]?.waiting[0]?.thing;
+    return this.#least()?.waiting[0]?.thing;
   }
   /** Everything that waits, flow by flow. */
   *[Symbol.iterator](): Generator<T, void, void> {
-    for (const { waiting } of this.#flows) for (const { thing } of waiting) yield thing;
+    for (const { waiting } of this.#flows.values()) for (const { thing } of waiting) yield thing;
   }
 
-  /** What is served before something of this flow and cost would have been, itself included. */
+  /** About how much is served before something of this flow and cost would have been, itself included. */
   ahead(name: string, cost: number): number {
-    const own = this.#flows.find((flow) => flow.name === name)?.cost ?? 0;
-    const others = this.#flows.filter((flow) => flow.name !== name);
-    return others.reduce((sum, flow) => sum + Math.min(flow.cost, own + cost), own + cost);
+    const own = (this.#flows.get(name)?.cost ?? 0) + cost;
+    let sum = own;
+    for (const flow of this.#flows.values()) if (flow.name !== name) sum += Math.min(flow.cost, own);
+    return sum;
   }
 
   /** Puts something in. Answers what was lost for it, `thing` itself where its own flow has most. */
   push(name: string, thing: T, cost: number): T[] {
-    let flow = this.#flows.find((each) => each.name === name);
-    if (!flow) this.#flows.push((flow = { name, waiting: [], cost: 0, credit: 0 }));
+    let flow = this.#flows.get(name);
+    if (!flow) {
+      flow = { name, waiting: [], cost: 0, served: Math.max(this.#now, this.#left.get(name) ?? 0) };
+      this.#flows.set(name, flow);
+    }
     flow.waiting.push({ thing, cost });
     flow.cost += cost;
     this.#cost += cost;
     const lost: T[] = [];
     while (this.#cost > this.capacity) {
-      const longest = this.#flows.reduce((most, each) =>
-        each.cost > most.cost || (each === flow && each.cost === most.cost) ? each : most,
-      );
-      const last = longest.waiting.at(-1);
+      let most = flow;
+      for (const each of this.#flows.values()) if (each.cost > most.cost) most = each;
+      const last = most.waiting.at(-1);
       if (!last) break;
-      this.#drop(longest, last);
+      this.#drop(most, last);
       lost.push(last.thing);
     }
     return lost;
@@ -80,39 +87,48 @@ export class FairQueue<T> {
 
   /** Takes something out that need not be served any more. */
   remove(thing: T): void {
-    for (const flow of this.#flows) {
+    for (const flow of this.#flows.values()) {
       const found = flow.waiting.find((each) => each.thing === thing);
       if (found) return this.#drop(flow, found);
     }
   }
 
-  /** What is served next, in turn, up to `room`. What `fits` refuses waits and is first the next time. */
+  /** What is served next, up to `room`. What `fits` refuses waits, and is the earlier served the next time. */
   take(room: number, fits: (thing: T) => boolean = () => true): T[] {
     const taken: T[] = [];
     const passed = new Set<Flow<T>>();
-    let left = room;
-    for (;;) {
-      const flow = this.#flows.find((each) => !passed.has(each));
+    for (let left = room; left > 0;) {
+      const flow = this.#least(passed);
       const first = flow?.waiting[0];
-      if (!flow || !first) return taken;
+      if (!flow || !first) break;
       if (first.cost > left || !fits(first.thing)) {
         passed.add(flow);
         continue;
       }
-      flow.credit = Math.min(flow.credit + 1, first.cost);
-      this.#flows = [...this.#flows.filter((each) => each !== flow), flow];
-      if (flow.credit < first.cost) continue;
-      flow.credit = 0;
       left -= first.cost;
       taken.push(first.thing);
+      this.#now = Math.max(this.#now, flow.served);
+      flow.served += first.cost;
       this.#drop(flow, first);
     }
+    for (const [name, served] of this.#left) if (served <= this.#now || this.#cost === 0) this.#left.delete(name);
+    return taken;
+  }
+
+  #least(passed?: ReadonlySet<Flow<T>>): Flow<T> | undefined {
+    let least: Flow<T> | undefined;
+    for (const flow of this.#flows.values()) {
+      if (!passed?.has(flow) && (!least || flow.served < least.served)) least = flow;
+    }
+    return least;
   }
 
   #drop(flow: Flow<T>, item: Waiting<T>): void {
     flow.waiting.splice(flow.waiting.indexOf(item), 1);
     flow.cost -= item.cost;
     this.#cost -= item.cost;
-    if (flow.waiting.length === 0) this.#flows = this.#flows.filter((each) => each !== flow);
+    if (flow.waiting.length > 0) return;
+    this.#flows.delete(flow.name);
+    this.#left.set(flow.name, flow.served);
   }
 }

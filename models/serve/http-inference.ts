@@ -22,7 +22,7 @@ const tensor = z.object({
   shape: z.array(z.int().min(0)).max(16),
   datatype: z.string(),
   parameters: parameters.optional(),
-  data: z.unknown(),
+  data: z.unknown().optional(),
 });
 const request = z.object({
   id: z.string().optional(),
