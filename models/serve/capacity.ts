@@ -118,11 +118,11 @@ export class Faces {
     return true;
   }
 
-  /** A session without a number of its own asks: it keeps what it has, or takes what nobody has. */
+  /** A session that does not say how many faces it has asks: it keeps what it has, or takes what is promised to nobody. */
   touch(session: string, model: string): boolean {
     const own = this.#live().find((lease) => lease.session === session && lease.model === model);
     if (own) this.#put(own, { ...own, until: later(this.#clock.now(), this.#keep) });
-    return own !== undefined || (this.free(model) ?? 1) >= 1;
+    return own !== undefined || this.load() === 0 || (this.free(model) ?? 1) >= 1;
   }
 
   release(session: string): void {

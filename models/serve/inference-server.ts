@@ -1,5 +1,5 @@
 import { type Clock, MonotonicClock } from '../../media/clock.ts';
-import type { Scope } from '../../media/scope.ts';
+import { Scope } from '../../media/scope.ts';
 import { type Span, ms, seconds } from '../../media/time.ts';
 import { Fault, type FaultKind } from '../../pipeline/fault.ts';
 import { openNetwork } from '../runtime/network.ts';
@@ -275,7 +275,10 @@ export async function openInferenceServer(
   say: (sentence: string) => void = () => {},
 ): Promise<InferenceServer> {
   const models: ServedModel[] = [];
-  for (const offer of offers) models.push(await openModel(offer, options, scope, say));
+  // A network is closed as soon as its scope is: theirs outlasts what is still being answered when ours ends.
+  const networks = new Scope('networks');
+  scope.defer(() => networks.close());
+  for (const offer of offers) models.push(await openModel(offer, options, networks, say));
   const server = new InferenceServer(models, options);
   scope.signal.addEventListener('abort', () => server.stop(), { once: true });
   scope.defer(() => server.close());

@@ -101,7 +101,8 @@ export async function openRemoteNetwork(
         ...(deadline !== undefined && { timeout: between(begun, deadline) }),
       };
       const sent = Object.fromEntries(inputs.map((port) => [port.name, fitted(port, tensors[port.name]!)]));
-      const either = signal ? AbortSignal.any([scope.signal, signal]) : scope.signal;
+      // One of its own, as each call listens to it.
+      const either = AbortSignal.any([scope.signal, ...(signal ? [signal] : [])]);
       underWay += 1;
       tally.queued(underWay);
       try {

@@ -88,6 +88,13 @@ describe('faces', () => {
     expect([faces.ask('s', 'a', 10), faces.ask('t', 'a', 1), faces.ask('s', 'a', 3)]).toEqual([true, false, true]);
   });
 
+  test('that nobody has are for whoever asks, also on a model that is too slow for one', () => {
+    const { faces } = setUp({ slow: 10, quick: 500 });
+    expect([faces.most('slow'), faces.ask('s', 'slow', 1), faces.touch('guest', 'slow')]).toEqual([0, false, true]);
+    faces.ask('s', 'quick', 1);
+    expect([faces.touch('guest', 'slow'), faces.touch('guest', 'quick')]).toEqual([false, true]);
+  });
+
   test('of a model that was not measured are not counted', () => {
     const clock = new ManualClock();
     const faces = new Faces(new Map([['new', new Throughput()]]), { clock });
