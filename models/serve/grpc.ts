@@ -184,7 +184,7 @@ export class GrpcClient {
         },
       );
       const leave = (reason: unknown) => {
-        reject(reason as Error);
+        reject(reason);
         call.cancel();
       };
       signal.addEventListener('abort', () => leave(signal.reason), { signal: over.signal });

@@ -60,7 +60,7 @@ export async function openRemoteNetwork(
     throw new RangeError(`Cannot open network: capacity must be a positive integer, received ${capacity}`);
   }
   const server = remoteServer(url, scope, options);
-  const asked = { signal: scope.signal, clock };
+  const asked = { signal: AbortSignal.any([scope.signal]), clock };
   const binary = takesBytes((await server.metadata(asked)).extensions);
   const metadata = await server.model(model, asked).catch((thrown: unknown) => {
     if (!(thrown instanceof Fault) || thrown.kind !== 'rejected') throw thrown;

@@ -431,7 +431,7 @@ describe('the protocol, as others speak it', () => {
       te: 'trailers',
     });
     let status = '';
-    stream.on('trailers', (trailers) => (status = String(trailers['grpc-status'])));
+    stream.on('trailers', (trailers: Record<string, unknown>) => (status = String(trailers['grpc-status'])));
     stream.end(Buffer.concat([prefix, message]));
     const parts: Buffer[] = [];
     for await (const part of stream as AsyncIterable<Buffer>) parts.push(part);
