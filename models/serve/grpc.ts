@@ -183,11 +183,11 @@ export class GrpcClient {
           else resolve(answer);
         },
       );
-      const leave = (reason: unknown) => {
+      const leave = (reason: Error) => {
         reject(reason);
         call.cancel();
       };
-      signal.addEventListener('abort', () => leave(signal.reason), { signal: over.signal });
+      signal.addEventListener('abort', () => leave(signal.reason as Error), { signal: over.signal });
       clock.until(deadline, over.signal).then(
         () => leave(new GrpcFailure(grpc.status.DEADLINE_EXCEEDED, 'it did not answer in time')),
         () => {},

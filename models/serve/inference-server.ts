@@ -71,7 +71,7 @@ export interface Capacity {
 
 /** The version of every model: files are not watched, so there is one. */
 export const VERSION = '1';
-/** How long closing waits for runs to end. */
+/** The longest a run may take; one that takes longer is taken for hung, and its thread is replaced. */
 const RUN_LIMIT = seconds(30);
 
 const NOTHING_LIKE_IT = 'not found';
