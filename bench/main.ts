@@ -1,3 +1,4 @@
+import { existsSync } from 'node:fs';
 import { join, resolve } from 'node:path';
 import { parseArgs } from 'node:util';
 import { root } from '../gateway/root.ts';
@@ -7,6 +8,7 @@ import { hours } from './hours/hours.ts';
 import { realHours } from './hours/real.ts';
 import { LATENCY_DEFAULTS, latency, latencyText } from './latency.ts';
 import { UnknownMeasurement, quality } from './quality/quality.ts';
+import { serveBench } from './serve.ts';
 import { sessions } from './sessions.ts';
 import { anyFailed } from './verdicts.ts';
 
@@ -15,6 +17,7 @@ npm run bench -- sessions [options]    how many dubbed audio programmes this mac
 npm run bench -- quality [options]     what each engine makes of real recordings, beside a reference where there is one
 npm run bench -- fit [options]         how dubs fit their speakers' time, on real speech and on timing made to be hard
 npm run bench -- hours [options]       whether delay, picture and memory stay where they are, for hours
+npm run bench -- serve [options]       what a model server costs a call, and gains by computing calls together
 
 latency:
   --file FILE      programme to publish (default: the demo's sample)
@@ -46,6 +49,8 @@ hours:
   --real N         in real time through WebRTC and two browsers, for so many minutes, in place of the simulation
   --plain          with --real: no browsers; the session plays the file, and the SFU's output is measured
   --file FILE      with --real: programme to publish (default: the demo's sample), again and again
+serve:
+  --models DIR     as for quality
 all:
   --out DIR        where results go as JSON and as a page with plots (default: out/bench)
 
@@ -57,7 +62,8 @@ Examples:
   npm run bench -- fit --only clips --pairs en:es
   npm run bench -- fit --only adversary/bursts --only rivals
   npm run bench -- hours --hours 0.5 --drift=-200
-  npm run bench -- hours --real 30`;
+  npm run bench -- hours --real 30
+  npm run bench -- serve`;
 
 /** Asked for in a way that cannot be done. */
 class UsageError extends Error {}
@@ -186,8 +192,18 @@ async function run(scope: Scope): Promise<number> {
             );
       return anyFailed(verdicts) ? 1 : 0;
     }
+    case 'serve': {
+      const light = join(root, 'test/fixtures/runtime/scale.onnx');
+      const network = join(resolve(values.models), 'face/pfld/pfld.onnx');
+      if (!existsSync(network)) throw new UsageError(`There is no ${network}; --models names where it is`);
+      console.log(await serveBench({ light, network, item: [3, 112, 112], clients: 16, out }, scope));
+      console.log(`\nresults  ${out}/serve.json`);
+      return 0;
+    }
     default:
-      throw new UsageError(`There is no bench called '${what}'; there is latency, sessions, quality, fit and hours`);
+      throw new UsageError(
+        `There is no bench called '${what}'; there is latency, sessions, quality, fit, hours and serve`,
+      );
   }
 }
 

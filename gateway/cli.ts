@@ -196,7 +196,9 @@ Exit codes: 0 done, 1 tried and failed, 2 asked wrongly.`,
     .addHelpText('after', '\nExamples:\n  livedub doctor\n  livedub doctor --profile cpu')
     .action(async (options: DoctorOptions) => exit(await actions.doctor(options)));
   const ask = async (request: ModelsRequest) => exit(await actions.models(request, scope));
-  addModels(program.command('models').description('list, fetch, check and delete the weights of engines'), ask);
+  const models = program.command('models').description('list, fetch, check, delete and serve the weights of engines');
+  addModels(models, ask);
+  addServing(models, ask);
   program
     .command('languages')
     .description('list what can be dubbed into what')
@@ -221,6 +223,8 @@ Examples:
   livedub models pull gtcrn --from /media/stick
   livedub models verify                      read every byte again
   livedub models remove gtcrn
+  livedub models serve pfld.onnx --device cuda    a server of networks for sessions on other machines
+  livedub models triton ./repository pfld.onnx    the same networks for NVIDIA Triton
 
 Models are kept in LIVEDUB_MODELS, or ~/.cache/livedub/models.`,
   );
@@ -270,6 +274,80 @@ on from there. Through a proxy: Node 22.21 or later with HTTPS_PROXY and NODE_US
     .addHelpText('after', '\nExamples:\n  livedub models remove gtcrn\n  livedub models remove whisper-tiny --forget')
     .action((names: string[], { forget }: { forget: boolean }) => ask({ do: 'remove', names, forget }));
 }
+
+/** `livedub models serve` and `livedub models triton`. */
+function addServing(models: Command, ask: (request: ModelsRequest) => Promise<void>): void {
+  const networks = (command: Command) =>
+    command
+      .option('--models <directory>', 'all networks there: FILE.onnx, or NAME/VERSION/model.onnx')
+      .option('--shape <shape>', 'sizes a network leaves open: MODEL:INPUT=1x3x256x256, as often as needed', each)
+      .option('--max-batch <number>', 'items in one run, at most', whole(1, 1_024), 16)
+      .option('--preferred <numbers>', 'numbers of items for which nobody waits any longer, as 4,8', wholes(1, 1_024))
+      .option('--delay <ms>', 'how long the first request waits for others', between(0, 1_000, 'milliseconds'), 2)
+      .option('--fp16', 'half precision: serve FILE_fp16.onnx, which lies beside FILE.onnx', false);
+  networks(
+    models
+      .command('serve')
+      .description('compute networks for sessions elsewhere: Open Inference Protocol (KServe v2), HTTP and gRPC')
+      .argument('[models...]', 'a file, NAME=FILE, or a model of the store'),
+  )
+    .option('--host <address>', 'address to listen on', '127.0.0.1')
+    .option('--port <number>', 'TCP port of HTTP, 0 for any free one', port, 8_000)
+    .option('--grpc-port <number>', 'TCP port of gRPC, 0 for any free one', port, 8_001)
+    .addOption(new Option('--device <name>', 'what computes').choices(['cpu', 'cuda', 'tensorrt']).default('cpu'))
+    .option('--gpu <number>', 'which GPU, counted from 0', whole(0, 63), 0)
+    .option('--threads <number>', 'CPU threads of one network', whole(1, 64), 1)
+    .addHelpText(
+      'after',
+      `
+Examples:
+  livedub models serve pfld.onnx
+  livedub models serve landmarks=pfld.onnx --device cuda --preferred 4,8,16 --delay 3
+  livedub models serve --models ./repository --shape yunet:input=1x3x320x320
+  LIVEDUB_MODEL_SERVER_TOKEN=… livedub models serve pfld.onnx --host 0.0.0.0
+
+Engines reach it at http://HOST:8000 or grpc://HOST:8001. Each network's throughput is measured when it starts: it says
+how many faces it carries (GET /v2/livedub/capacity), and refuses more. Numbers for Prometheus are at /metrics. With
+LIVEDUB_MODEL_SERVER_TOKEN set, clients must carry that token; connections are not encrypted.`,
+    )
+    .action((names: string[], options: Omit<Extract<ModelsRequest, { do: 'serve' }>, 'do' | 'names'>) =>
+      ask({ do: 'serve', names, ...options }),
+    );
+  networks(
+    models
+      .command('triton')
+      .description('write a model repository for NVIDIA Triton, with a config.pbtxt per network')
+      .argument('<out>', 'directory of the repository; models that are there under the same names are replaced')
+      .argument('[models...]', 'a file, NAME=FILE, or a model of the store'),
+  )
+    .addOption(new Option('--device <name>', 'what Triton computes on').choices(['cpu', 'gpu']).default('gpu'))
+    .option('--gpus <numbers>', 'which GPUs, counted from 0, as 0,1 (default: all)', wholes(0, 63))
+    .option('--instances <number>', 'instances of a network per device', whole(1, 64), 1)
+    .option('--tensorrt', 'by TensorRT; with --fp16 in half precision, from the whole file', false)
+    .option('--copy', 'copy files in place of linking them', false)
+    .addHelpText(
+      'after',
+      `
+Examples:
+  livedub models triton ./repository pfld.onnx
+  livedub models triton ./repository landmarks=pfld.onnx --gpus 0,1 --preferred 4,8,16 --tensorrt --fp16
+  tritonserver --model-repository=./repository
+
+Networks with inputs or outputs that Triton does not take are refused, by name. Those whose items cannot be computed
+together, and those with sizes left open and no --shape, are written without the dynamic batcher.`,
+    )
+    .action(
+      (out: string, names: string[], options: Omit<Extract<ModelsRequest, { do: 'triton' }>, 'do' | 'names' | 'out'>) =>
+        ask({ do: 'triton', out, names, ...options }),
+    );
+}
+const each = (text: string, before: readonly string[] | undefined) => [...(before ?? []), text];
+const whole = (least: number, most: number) => (text: string) => {
+  const value = Number(text);
+  if (text.trim() !== '' && Number.isInteger(value) && value >= least && value <= most) return value;
+  throw new InvalidArgumentError(`Give a whole number from ${least} to ${most}.`);
+};
+const wholes = (least: number, most: number) => (text: string) => text.split(',').map(whole(least, most));
 
 /** How a dub is going, as one line. */
 export function progressLine({ fraction, speed }: DubProgress, elapsed: number, columns: number): string {

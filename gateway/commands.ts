@@ -55,6 +55,38 @@ export interface DoctorOptions {
   /** A set of engines whose needs are looked at, too. */
   readonly profile?: string;
 }
+/** Which networks, and how items are computed together. */
+interface Networks {
+  /** Files, `NAME=FILE`, or models of the store. */
+  readonly names: readonly string[];
+  /** A directory of networks, all of which are meant. */
+  readonly models?: string;
+  /** `MODEL:INPUT=1x3x256x256` each. */
+  readonly shape?: readonly string[];
+  readonly maxBatch: number;
+  readonly preferred?: readonly number[];
+  /** Milliseconds. */
+  readonly delay: number;
+  readonly fp16: boolean;
+}
+export interface ModelsServeRequest extends Networks {
+  readonly do: 'serve';
+  readonly host: string;
+  readonly port: number;
+  readonly grpcPort: number;
+  readonly device: 'cpu' | 'cuda' | 'tensorrt';
+  readonly gpu: number;
+  readonly threads: number;
+}
+export interface ModelsTritonRequest extends Networks {
+  readonly do: 'triton';
+  readonly out: string;
+  readonly device: 'cpu' | 'gpu';
+  readonly gpus?: readonly number[];
+  readonly instances: number;
+  readonly tensorrt: boolean;
+  readonly copy: boolean;
+}
 /** What is asked of `livedub models`. */
 export type ModelsRequest =
   | { readonly do: 'list'; readonly json: boolean }
@@ -69,6 +101,8 @@ export type ModelsRequest =
       readonly parallel: number;
       readonly acceptLicence: boolean;
     }
+  | ModelsServeRequest
+  | ModelsTritonRequest
   | { readonly do: 'verify'; readonly names: readonly string[] }
   | { readonly do: 'remove'; readonly names: readonly string[]; readonly forget: boolean };
 

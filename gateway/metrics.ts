@@ -1,6 +1,7 @@
 import { monitorEventLoopDelay } from 'node:perf_hooks';
 import { Counter, Gauge, Histogram, Registry, collectDefaultMetrics } from 'prom-client';
 import type { Scope } from '../media/scope.ts';
+import type { InferenceServer } from '../models/serve/inference-server.ts';
 import type { Sessions } from './sessions.ts';
 import type { Sfu } from './sfu.ts';
 
@@ -285,4 +286,88 @@ export function openMetrics(scope: Scope, subjects: { readonly sfu: Sfu; readonl
       },
     },
   };
+}
+
+/** What a model server counts. Labels are bounded: models are those that it was started with. */
+export function openModelMetrics(scope: Scope, server: InferenceServer): Pick<Metrics, 'contentType' | 'text'> {
+  const registry = new Registry();
+  const registers = [registry];
+  collectDefaultMetrics({ register: registry });
+  scope.defer(() => registry.clear());
+  type Say<L extends string> = (labels: Record<L, string>, value: number) => void;
+  const read = <L extends string>(
+    Instrument: typeof Gauge | typeof Counter,
+    name: string,
+    help: string,
+    labelNames: readonly L[],
+    tell: (say: Say<L>) => void,
+  ) =>
+    new Instrument({
+      name,
+      help,
+      labelNames: [...labelNames],
+      registers,
+      collect(this: Gauge | Counter) {
+        this.reset();
+        tell((labels, value) => this.inc(labels, value));
+      },
+    });
+
+  const each = (tell: (report: ReturnType<InferenceServer['reports']>[number]) => void) =>
+    server.reports().forEach(tell);
+  read(Counter, 'model_calls_total', 'Inferences asked for.', ['model'], (say) =>
+    each(({ name: model, calls }) => say({ model }, calls)),
+  );
+  read(Counter, 'model_items_total', 'Items computed.', ['model'], (say) =>
+    each(({ name: model, items }) => say({ model }, items)),
+  );
+  read(Counter, 'model_runs_total', 'Runs, by the items computed together.', ['model', 'items'], (say) =>
+    each(({ name: model, batches }) => {
+      for (const [items, runs] of Object.entries(batches)) say({ model, items }, runs);
+    }),
+  );
+  read(Counter, 'model_calls_lost_total', 'Inferences that were not answered, by why.', ['model', 'why'], (say) =>
+    each(({ name: model, lost }) => {
+      for (const [why, count] of Object.entries(lost)) say({ model, why }, count);
+    }),
+  );
+  read(Gauge, 'model_queue_items', 'Items that wait.', ['model'], (say) =>
+    each(({ name: model, queued }) => say({ model }, queued)),
+  );
+  read(Gauge, 'model_queue_sessions', 'Sessions that have items waiting.', ['model'], (say) =>
+    each(({ name: model, sessions }) => say({ model }, sessions)),
+  );
+  const quantiles = (name: string, help: string, of: 'waiting' | 'running') =>
+    read(Gauge, name, help, ['model', 'quantile'], (say) =>
+      each(({ name: model, [of]: { p50, p95 } }) => {
+        if (p50 !== null) say({ model, quantile: '0.5' }, p50 / 1_000);
+        if (p95 !== null) say({ model, quantile: '0.95' }, p95 / 1_000);
+      }),
+    );
+  quantiles('model_waiting_seconds', 'How long inferences waited for their run.', 'waiting');
+  quantiles('model_run_seconds', 'How long runs took.', 'running');
+  read(Gauge, 'model_items_per_second', 'Measured throughput.', ['model'], (say) => {
+    for (const { name: model, itemsPerSecond } of server.capacity().models) {
+      if (itemsPerSecond !== null) say({ model }, itemsPerSecond);
+    }
+  });
+  read(Gauge, 'model_faces_max', 'Faces a model can carry when the device does nothing else.', ['model'], (say) => {
+    for (const { name: model, maxFaces } of server.capacity().models) if (maxFaces !== null) say({ model }, maxFaces);
+  });
+  read(Gauge, 'model_faces_promised', 'Faces that sessions have.', ['model'], (say) => {
+    const { models, sessions } = server.capacity();
+    for (const { name: model } of models) {
+      say(
+        { model },
+        sessions.filter((lease) => lease.model === model).reduce((sum, { faces }) => sum + faces, 0),
+      );
+    }
+  });
+  read(Gauge, 'device_load', 'The part of the device’s time that sessions were promised.', [], (say) =>
+    say({}, server.capacity().load),
+  );
+  read(Counter, 'faces_refused_total', 'Requests refused because the device was promised to others.', [], (say) =>
+    say({}, server.refused),
+  );
+  return { contentType: registry.contentType, text: () => registry.metrics() };
 }

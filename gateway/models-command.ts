@@ -45,6 +45,14 @@ export async function models(request: ModelsRequest, scope: Scope, given: Partia
         return await list(store, at, request.json);
       case 'pull':
         return await fetchModels(store, at, request, scope);
+      case 'serve': {
+        const { serveModels } = await import('./model-serving.ts');
+        return await serveModels(request, at, scope);
+      }
+      case 'triton': {
+        const { tritonModels } = await import('./model-serving.ts');
+        return await tritonModels(request, at, scope);
+      }
       case 'verify':
         return await verify(store, at, request.names, world);
       case 'remove':

@@ -39,6 +39,9 @@ const DOORS: Record<string, string> = {
   '@ffmpeg/ffmpeg': 'client/ffmpeg.ts',
   '@ffmpeg/core': 'client/ffmpeg.ts',
   vite: 'client/vite.config.ts',
+  // The model server.
+  '@grpc/grpc-js': 'models/serve/grpc.ts',
+  '@grpc/proto-loader': 'models/serve/grpc.ts',
 };
 /** Vocabulary rather than parts: the joints of the pipeline, the edges' schemas, the page's views. */
 const EVERYWHERE: Record<string, readonly string[]> = {

@@ -25,20 +25,20 @@ export interface BatchOptions {
 }
 
 /** A call with what it must have in common with others to be joined with them, and its items along the batch axis. */
-interface Item {
+export interface Item {
   readonly call: Call;
   readonly key: string;
   readonly count: number;
 }
 
-type Axis = (name: string) => number;
+export type Axis = (name: string) => number;
 const axisOf =
   (axis: BatchOptions['axis'] = 0): Axis =>
   (name) =>
     typeof axis === 'number' ? axis : (axis[name] ?? 0);
 
 /** What one call must have in common with another to be joined with it, and how many items it has. */
-function shapeOf(inputs: Tensors, axis: Axis): { key: string; count: number } {
+export function shapeOf(inputs: Tensors, axis: Axis): { key: string; count: number } {
   let count: number | undefined;
   const parts: string[] = [];
   for (const name of Object.keys(inputs).sort()) {
@@ -180,7 +180,7 @@ export function batched(network: Network, options: BatchOptions): Network {
 }
 
 /** One call that stands for several. Its deadline is the last of theirs: it is worth nothing when all have left. */
-function joint(batch: readonly Item[], axis: Axis): { inputs: Tensors; options: RunOptions } {
+export function joint(batch: readonly Item[], axis: Axis): { inputs: Tensors; options: RunOptions } {
   const inputs: Record<string, Tensor> = {};
   for (const name of Object.keys(batch[0]?.call.inputs ?? {})) {
     const parts = batch.map(({ call }) => call.inputs[name]!);
@@ -193,7 +193,7 @@ function joint(batch: readonly Item[], axis: Axis): { inputs: Tensors; options: 
 }
 
 /** Each item's share of the outputs. */
-function shares(outputs: Tensors, batch: readonly Item[], axis: Axis): Tensors[] {
+export function shares(outputs: Tensors, batch: readonly Item[], axis: Axis): Tensors[] {
   if (batch.length === 1) return [outputs];
   const counts = batch.map(({ count }) => count);
   const total = counts.reduce((sum, count) => sum + count, 0);

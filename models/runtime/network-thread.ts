@@ -5,9 +5,8 @@ import { Scope } from '../../media/scope.ts';
 import { type Span, between } from '../../media/time.ts';
 import { Fault } from '../../pipeline/fault.ts';
 import type { StageKind } from '../../pipeline/stage.ts';
-import type { OnnxOptions, openOnnx } from './onnx.ts';
+import type { LoadedNetwork, OnnxOptions, openOnnx } from './onnx.ts';
 import type { Port } from './ports.ts';
-import type { NetworkSettings } from './runtime-settings.ts';
 import type { Tensors } from './tensor.ts';
 import { type FaultNote, noteOf } from '../thread.ts';
 
@@ -29,7 +28,7 @@ export type FromNetwork =
       readonly type: 'ready';
       readonly inputs: readonly Port[];
       readonly outputs: readonly Port[];
-      readonly device: NetworkSettings['device'];
+      readonly device: LoadedNetwork['device'];
     }
   | { readonly type: 'refused'; readonly fault: FaultNote }
   | { readonly type: 'answer'; readonly outputs: Tensors; readonly took: Span }

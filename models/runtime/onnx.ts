@@ -26,8 +26,8 @@ export interface OnnxOptions {
 export interface LoadedNetwork extends Network {
   readonly inputs: readonly Port[];
   readonly outputs: readonly Port[];
-  /** What really computes. */
-  readonly device: NetworkSettings['device'];
+  /** What really computes; `remote` where a server does, which need not say on what. */
+  readonly device: NetworkSettings['device'] | 'remote';
   report(): NetworkReport;
 }
 
