@@ -128,8 +128,8 @@ for (const engine of ENGINES) {
 }
 
 /**
- * Measured with lr-asd: of six changes one is 280 ms of voice late and five are at most 80 ms, with the listener’s mouth
- * still; mouths that both move all the time are told apart over an utterance, but not always within half a second.
+ * Measured with lr-asd, the listener's mouth still: of six changes, 0, 0, 0, 80, 280 and 480 ms of voice go to the wrong
+ * mouth or to none. Mouths that both move all the time are told apart over an utterance, but not always so quickly.
  */
 describe.for(ENGINES)('$id on real faces', (engine) => {
   const whyNot = engine.absent ?? lacking(FACE_WEIGHTS) ?? missing(FACE1, FACE2, WEBCAM, CLOSED);
