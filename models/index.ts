@@ -17,6 +17,7 @@ import { identity } from './translate/identity.ts';
 import { llmTranslator } from './translate/llm-translator.ts';
 import { m2m100, nllb } from './translate/m2m100.ts';
 import { indexTts } from './speak/index-tts.ts';
+import { latentsync, sadtalker, videoRetalking } from './lips/remote.ts';
 import { kokoro } from './speak/kokoro.ts';
 import { mdxNet } from './clean/mdx-net.ts';
 import { openaiRecognizer } from './recognize/openai-recognizer.ts';
@@ -76,6 +77,11 @@ export const engines: readonly Engine[] = [
   f5tts,
   elevenlabs,
   openaiSpeech,
+
+  // Lips driven by servers of one's own.
+  latentsync,
+  videoRetalking,
+  sadtalker,
 ];
 
 export const registry = (): EngineRegistry => new EngineRegistry(engines, entry('./index.ts', import.meta.url));
