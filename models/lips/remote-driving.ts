@@ -345,6 +345,15 @@ export async function* drive(
     }
   };
 
+  const hungry = () => {
+    const { chunk } = link!.hello;
+    const seconds = lookahead / 1e6;
+    return client.fault(
+      'broken',
+      `${client.base.host} waits for ${chunk} pictures, and there are fewer in ${seconds} s: raise 'lookahead', or have it wait for fewer`,
+    );
+  };
+
   const sending = send();
   sending.catch(() => {});
   try {
@@ -365,12 +374,13 @@ export async function* drive(
       if (head && clock.now() >= head.due) {
         counts.late += 1;
         missed += link ? 1 : 0;
+        // Asked for fewer pictures than it wants at once, it waits for more, and we for it.
+        const starved = link !== undefined && open.size > 0 && asked.size < link.hello.chunk;
         const hung = missed >= HUNG && 2 * between(heardAt, clock.now()) >= patience;
         if (head.key !== undefined && asked.has(head.key)) remember(forgone, head.key);
         undriven(head);
-        if (hung) {
-          fail(client.fault('timeout', `${client.base.host} said nothing for ${patience / 1e6} s`));
-        }
+        if (hung)
+          fail(starved ? hungry() : client.fault('timeout', `${client.base.host} said nothing for a long time`));
         continue;
       }
       if (!head) {

@@ -117,7 +117,7 @@ describe('a driver on a server', () => {
   afterAll(() => lasting.close());
   conforms(
     'LatentSync by a server',
-    async () => load((await DriverServer.open(lasting)).url, {}, lasting),
+    async () => load((await DriverServer.open(lasting)).url, { lookahead: 0.1 }, lasting),
     () => [...shots(6), shot(6, { take: take('u2', 6, 9) }), shot(7, { face: face('f2', 20, 40) })],
   );
   conforms(
@@ -310,6 +310,16 @@ describe('a driver on a server', () => {
       expect(driven.length).toBeLessThanOrEqual(3);
     },
   );
+
+  test('that wants more pictures at once than may be there is told so', async () => {
+    const server = await DriverServer.open(opened());
+    server.hello = { ...server.hello, chunk: 6 };
+    const clock = new ManualClock();
+    const { out, fault } = await patiently(clock, drive(server.url, shots(), { lookahead: 0.1 }, clock));
+    expect(fault).toMatchObject({ kind: 'broken' });
+    expect(fault!.message).toContain("raise 'lookahead'");
+    expect(out.every(({ patches }) => patches.length === 0)).toBe(true);
+  });
 
   test('that is gone while it is reached for costs pictures, not the order', async () => {
     const clock = new ManualClock();
