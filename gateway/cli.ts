@@ -10,6 +10,7 @@ import {
   type DoctorOptions,
   type DubOptions,
   type DubProgress,
+  type EvalVideoOptions,
   type ModelsRequest,
   type ServeOptions,
   UsageError,
@@ -23,6 +24,7 @@ export interface Actions {
   serve(options: ServeOptions, scope: Scope): Promise<number>;
   demo(options: DemoOptions, scope: Scope): Promise<number>;
   dub(options: DubOptions, scope: Scope): Promise<number>;
+  evalVideo(options: EvalVideoOptions, scope: Scope): Promise<number>;
   doctor(options: DoctorOptions): Promise<number>;
   models(request: ModelsRequest, scope: Scope): Promise<number>;
   languages(options: { json: boolean }): Promise<number>;
@@ -186,6 +188,32 @@ Exit codes: 0 done, 1 tried and failed, 2 asked wrongly.`,
     )
     .action(async (file: string, options: Omit<DubOptions, 'file'>) =>
       exit(await actions.dub({ ...options, file }, scope)),
+    );
+  const evaluate = program.command('eval').description('measure what a dub has become');
+  evaluate.addHelpText('after', '\nExamples:\n  livedub eval video talk.mp4 talk.es.mp4');
+  evaluate
+    .command('video')
+    .description('lips against sound, sharpness, identity and picture quality of a dubbed video; writes a page')
+    .argument('<original>', 'the video that was dubbed')
+    .argument('<dubbed>', 'the video with the dub')
+    .option('--out <file>', 'the page (default: the dubbed file’s name with .eval.html, here)')
+    .option('--track <number>', 'audio track of the dub (default: 2, or 1 where it is the only one)', wholeNumber)
+    .option('--original-track <number>', 'audio track of the original (default: 1)', wholeNumber)
+    .option('--tracker <engine>', 'face tracker; see: livedub engines')
+    .addOption(json())
+    .addHelpText(
+      'after',
+      `
+Examples:
+  livedub eval video talk.mp4 talk.es.mp4
+  livedub eval video talk.mp4 talk.es.mp4 --track 3 --out report.html
+  livedub eval video talk.mp4 talk.es.mp4 --json > report.json
+
+LSE-C, LSE-D, LPIPS and FID need networks: livedub models pull syncnet lpips-alex fid-inception, then
+models/export/syncnet.py and models/export/perceptual.py. What has no network is left out, and said to be.`,
+    )
+    .action(async (original: string, dubbed: string, options: Omit<EvalVideoOptions, 'original' | 'dubbed'>) =>
+      exit(await actions.evalVideo({ ...options, original, dubbed }, scope)),
     );
   program
     .command('doctor')
@@ -365,6 +393,22 @@ const closed = (scope: Scope) =>
     scope.signal.aborted ? done() : scope.signal.addEventListener('abort', () => done(), { once: true }),
   );
 
+/** Work that tells how far it is: a bar on a terminal, else a line every ten seconds. */
+async function withProgress<T>(work: (tell: (progress: DubProgress) => void) => Promise<T>): Promise<T> {
+  const start = performance.now();
+  const tty = process.stderr.isTTY;
+  let said = 0;
+  const done = await work((progress) => {
+    const elapsed = (performance.now() - start) / 1_000;
+    if (!tty && progress.fraction < 1 && elapsed - said < 10) return;
+    said = elapsed;
+    const line = progressLine(progress, elapsed, process.stderr.columns || 80);
+    process.stderr.write(tty ? `\r\x1b[2K${line}` : `${line}\n`);
+  });
+  if (tty) process.stderr.write('\n');
+  return done;
+}
+
 // Each command loads what it needs when it is asked for, so that `doctor` runs where the rest cannot.
 const ACTIONS: Actions = {
   async serve({ config, ...http }, scope) {
@@ -382,18 +426,12 @@ const ACTIONS: Actions = {
   },
   async dub(options, scope) {
     const { dubFile } = await import('./dub-file.ts');
-    const start = performance.now();
-    const tty = process.stderr.isTTY;
-    let said = 0;
-    const summary = await dubFile(options, scope, (progress) => {
-      const elapsed = (performance.now() - start) / 1_000;
-      if (!tty && progress.fraction < 1 && elapsed - said < 10) return;
-      said = elapsed;
-      const line = progressLine(progress, elapsed, process.stderr.columns || 80);
-      process.stderr.write(tty ? `\r\x1b[2K${line}` : `${line}\n`);
-    });
-    if (tty) process.stderr.write('\n');
-    print(summary);
+    print(await withProgress((tell) => dubFile(options, scope, tell)));
+    return 0;
+  },
+  async evalVideo(options, scope) {
+    const { evalVideo } = await import('./eval-video.ts');
+    print(await withProgress((tell) => evalVideo(options, scope, tell)));
     return 0;
   },
   async doctor({ json, ...options }) {

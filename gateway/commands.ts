@@ -49,6 +49,20 @@ export interface DubProgress {
   readonly speed: number;
 }
 
+export interface EvalVideoOptions {
+  readonly original: string;
+  readonly dubbed: string;
+  /** The page to write. */
+  readonly out?: string;
+  /** Print the report as JSON in place of words. */
+  readonly json: boolean;
+  /** Which audio track of the dubbed video is the dub, from 1 on. */
+  readonly track?: number;
+  readonly originalTrack?: number;
+  /** The face tracker's engine. */
+  readonly tracker?: string;
+}
+
 export interface DoctorOptions {
   readonly json: boolean;
   readonly port?: number;

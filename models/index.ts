@@ -22,6 +22,7 @@ import { llmTranslator } from './translate/llm-translator.ts';
 import { lrAsd } from './see/lr-asd.ts';
 import { m2m100, nllb } from './translate/m2m100.ts';
 import { indexTts } from './speak/index-tts.ts';
+import { latentsync, sadtalker, videoRetalking } from './lips/remote.ts';
 import { kokoro } from './speak/kokoro.ts';
 import { mdxNet } from './clean/mdx-net.ts';
 import { mouthMotion } from './see/mouth-motion.ts';
@@ -98,6 +99,10 @@ export const engines: readonly Engine[] = [
   gfpgan,
   minterpolate,
   rife,
+  // Lips driven by servers of one's own.
+  latentsync,
+  videoRetalking,
+  sadtalker,
 ];
 
 export const registry = (): EngineRegistry => new EngineRegistry(engines, entry('./index.ts', import.meta.url));

@@ -1,3 +1,4 @@
+import { INCEPTION, LPIPS, SYNCNET } from '../evaluate/evaluation-cards.ts';
 import type { ModelCard } from './weights.ts';
 
 const DNS =
@@ -27,5 +28,5 @@ export const DNSMOS: ModelCard = {
   ],
 };
 
-/** Models that judge and are no engine of any stage: only the bench uses them. */
-export const evaluation: readonly ModelCard[] = [DNSMOS];
+/** Models that judge and are no engine of any stage: the bench and `livedub eval` use them. */
+export const evaluation: readonly ModelCard[] = [DNSMOS, SYNCNET, LPIPS, INCEPTION];

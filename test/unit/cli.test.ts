@@ -19,12 +19,21 @@ function recorder(code: number | Error = 0) {
     asked.push([name, options]);
     return code instanceof Error ? Promise.reject(code) : Promise.resolve(code);
   };
-  const names = ['serve', 'demo', 'dub', 'doctor', 'models', 'languages', 'engines'] as const;
+  const names = ['serve', 'demo', 'dub', 'evalVideo', 'doctor', 'models', 'languages', 'engines'] as const;
   const actions = Object.fromEntries(names.map((name) => [name, note(name)])) as unknown as Actions;
   return { asked, actions, ask: (...argv: string[]) => main(argv, actions) };
 }
 
 describe('livedub', () => {
+  test('eval video takes two videos, and which of their tracks are meant', async () => {
+    const { asked, ask } = recorder();
+    const argv = ['eval', 'video', 'a.mp4', 'b.mp4', '--track', '3', '--out', 'c.html', '--json'];
+    expect(await ask(...argv)).toBe(0);
+    expect(asked).toEqual([['evalVideo', { original: 'a.mp4', dubbed: 'b.mp4', track: 3, out: 'c.html', json: true }]]);
+    expect(await ask('eval', 'video', 'a.mp4')).toBe(2);
+    expect(await ask('eval', 'video', '--help')).toBe(0);
+    expect(out).toContain('livedub eval video talk.mp4 talk.es.mp4');
+  });
   test.for([
     [['demo'], { headless: false, open: true, to: ['es'] }],
     [
