@@ -19,6 +19,7 @@ import { m2m100, nllb } from './translate/m2m100.ts';
 import { indexTts } from './speak/index-tts.ts';
 import { kokoro } from './speak/kokoro.ts';
 import { mdxNet } from './clean/mdx-net.ts';
+import { musetalk } from './lips/musetalk.ts';
 import { openaiRecognizer } from './recognize/openai-recognizer.ts';
 import { openaiSpeech } from './speak/openai-speech.ts';
 import { phoneAligner } from './align/phone-aligner.ts';
@@ -76,6 +77,9 @@ export const engines: readonly Engine[] = [
   f5tts,
   elevenlabs,
   openaiSpeech,
+
+  // Lip drivers that draw mouths by networks.
+  musetalk,
 ];
 
 export const registry = (): EngineRegistry => new EngineRegistry(engines, entry('./index.ts', import.meta.url));
