@@ -30,6 +30,7 @@ import { pyannote } from './speakers/pyannote.ts';
 import { rnnoise } from './clean/rnnoise.ts';
 import { silero } from './detect/silero.ts';
 import { tenVad } from './detect/ten-vad.ts';
+import { wav2lip } from './lips/wav2lip.ts';
 import { whisper } from './recognize/whisper.ts';
 import { zipformer } from './recognize/zipformer.ts';
 import { zipvoice } from './speak/zipvoice.ts';
@@ -80,6 +81,7 @@ export const engines: readonly Engine[] = [
 
   // Lip drivers that draw mouths by networks.
   musetalk,
+  wav2lip,
 ];
 
 export const registry = (): EngineRegistry => new EngineRegistry(engines, entry('./index.ts', import.meta.url));

@@ -2,6 +2,7 @@ import { execFileSync } from 'node:child_process';
 import { at, later, ms, samples } from '../../media/time.ts';
 import { UNSPECIFIED, type VideoFrame } from '../../media/video-frame.ts';
 import type { SpeakerId, UtteranceId } from '../../pipeline/domain.ts';
+import { es } from './talk.ts';
 import type { Face, FaceId, Shot } from '../../pipeline/face.ts';
 
 /** A triangle wave in whole numbers: 0 … period. */
@@ -66,6 +67,6 @@ export function filmed(file: string, count: number, width: number, height: numbe
 export function shotsOf(frames: readonly VideoFrame[], face: Face, pcm: Float32Array, weight = 1): Shot[] {
   const [start, end] = [frames[0]!.start, later(frames.at(-1)!.start, ms(40))];
   const clip = { start, end: later(start, samples(pcm.length, 16_000)) };
-  const take = { utterance: 'u' as UtteranceId, speaker: 's' as SpeakerId, language: 'es', start, end, clip, pcm };
+  const take = { utterance: 'u' as UtteranceId, speaker: 's' as SpeakerId, language: es, start, end, clip, pcm };
   return frames.map((frame) => ({ frame, face, take, weight, start: frame.start, end: later(frame.start, ms(40)) }));
 }
