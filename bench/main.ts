@@ -5,6 +5,8 @@ import { Scope } from '../media/scope.ts';
 import { UnknownSet, fit } from './fit/fit.ts';
 import { hours } from './hours/hours.ts';
 import { realHours } from './hours/real.ts';
+import { NETWORKS } from './lips/gpu.ts';
+import { UnknownLips, lips } from './lips/lips.ts';
 import { LATENCY_DEFAULTS, latency, latencyText } from './latency.ts';
 import { UnknownMeasurement, quality } from './quality/quality.ts';
 import { sessions } from './sessions.ts';
@@ -15,6 +17,7 @@ npm run bench -- sessions [options]    how many dubbed audio programmes this mac
 npm run bench -- quality [options]     what each engine makes of real recordings, beside a reference where there is one
 npm run bench -- fit [options]         how dubs fit their speakers' time, on real speech and on timing made to be hard
 npm run bench -- hours [options]       whether delay, picture and memory stay where they are, for hours
+npm run bench -- lips --gpu [options]    MuseTalk's live path at real sizes: FLOPs, ms by batch, faces per GPU
 
 latency:
   --file FILE      programme to publish (default: the demo's sample)
@@ -46,6 +49,12 @@ hours:
   --real N         in real time through WebRTC and two browsers, for so many minutes, in place of the simulation
   --plain          with --real: no browsers; the session plays the file, and the SFU's output is measured
   --file FILE      with --real: programme to publish (default: the demo's sample), again and again
+lips:
+  --gpu            networks on a GPU; without one what can be counted is counted
+  --networks DIR   exported networks (default: ~/.cache/livedub/bench/musetalk)
+  --batches LIST   pictures at once, comma-separated (default: 1,2,4,8,16,32)
+  --peak T,B       what the GPU can do: TFLOP/s in half precision, and GB/s (default: measured)
+  --step           without a GPU: run every network once on the CPU and check what it makes
 all:
   --out DIR        where results go as JSON and as a page with plots (default: out/bench)
 
@@ -57,7 +66,8 @@ Examples:
   npm run bench -- fit --only clips --pairs en:es
   npm run bench -- fit --only adversary/bursts --only rivals
   npm run bench -- hours --hours 0.5 --drift=-200
-  npm run bench -- hours --real 30`;
+  npm run bench -- hours --real 30
+  npm run bench -- lips --gpu --batches 1,8,32`;
 
 /** Asked for in a way that cannot be done. */
 class UsageError extends Error {}
@@ -85,6 +95,11 @@ function asked() {
         models: { type: 'string', default: process.env['LIVEDUB_MODELS'] ?? join(root, '../shared/models') },
         media: { type: 'string', default: process.env['LIVEDUB_MEDIA'] ?? join(root, '../shared/media') },
         plain: { type: 'boolean', default: false },
+        gpu: { type: 'boolean', default: false },
+        step: { type: 'boolean', default: false },
+        networks: { type: 'string', default: NETWORKS },
+        batches: { type: 'string', default: '1,2,4,8,16,32' },
+        peak: { type: 'string' },
         help: { type: 'boolean', default: false },
       },
     });
@@ -186,8 +201,19 @@ async function run(scope: Scope): Promise<number> {
             );
       return anyFailed(verdicts) ? 1 : 0;
     }
+    case 'lips': {
+      const batches = values.batches.split(',').map((text) => positive('batches', text));
+      const [flops, bytes] = (values.peak?.split(',') ?? []).map((text) => positive('peak', text));
+      const peak = flops === undefined || bytes === undefined ? {} : { flops: flops * 1e12, bytes: bytes * 1e9 };
+      return lips(
+        { gpu: values.gpu, networks: resolve(values.networks), batches, out, step: values.step, peak },
+        scope,
+      );
+    }
     default:
-      throw new UsageError(`There is no bench called '${what}'; there is latency, sessions, quality, fit and hours`);
+      throw new UsageError(
+        `There is no bench called '${what}'; there is latency, sessions, quality, fit, hours and lips`,
+      );
   }
 }
 
@@ -196,7 +222,11 @@ process.once('SIGINT', () => void scope.close());
 try {
   process.exitCode = await run(scope);
 } catch (failure) {
-  const usage = failure instanceof UsageError || failure instanceof UnknownMeasurement || failure instanceof UnknownSet;
+  const usage =
+    failure instanceof UsageError ||
+    failure instanceof UnknownMeasurement ||
+    failure instanceof UnknownSet ||
+    failure instanceof UnknownLips;
   process.exitCode = usage ? 2 : 1;
   console.error(usage ? failure.message : failure);
 } finally {

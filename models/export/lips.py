@@ -5,6 +5,7 @@ import importlib
 import importlib.abc
 import importlib.machinery
 import importlib.util
+import json
 import sys
 import tempfile
 import types
@@ -158,7 +159,81 @@ def export(module, example, inputs, outputs, file):
     for node in model.graph.node:
         node.doc_string = ""
     save(model, file)
-    return model
+
+
+def ints(value):
+    return [int(each) for each in np.asarray(value).reshape(-1)]
+
+
+def sliced(x, starts, ends, axes=None, steps=None):
+    at = [slice(None)] * x.ndim
+    axes = range(len(ints(starts))) if axes is None else ints(axes)
+    for n, axis in enumerate(axes):
+        at[axis] = slice(ints(starts)[n], ints(ends)[n] if abs(ints(ends)[n]) < 1 << 60 else None, 1 if steps is None else ints(steps)[n])
+        if at[axis].step < 0 and ints(ends)[n] < -x.shape[axis]:
+            at[axis] = slice(at[axis].start, None, at[axis].step)
+    return x[tuple(at)]
+
+
+#: What shapes are computed with.
+SMALL = {
+    "Gather": lambda a, x, i: np.take(x, i, a.get("axis", 0)),
+    "Unsqueeze": lambda a, x, axes: np.expand_dims(x, tuple(ints(axes))),
+    "Squeeze": lambda a, x, axes=None: np.squeeze(x, None if axes is None else tuple(ints(axes))),
+    "Concat": lambda a, *x: np.concatenate(x, a["axis"]),
+    "Slice": lambda a, *x: sliced(*x),
+    "Cast": lambda a, x: x.astype(onnx.mapping.TENSOR_TYPE_TO_NP_TYPE[a["to"]]),
+    "Add": lambda a, x, y: x + y,
+    "Sub": lambda a, x, y: x - y,
+    "Mul": lambda a, x, y: x * y,
+    "Div": lambda a, x, y: x // y if x.dtype.kind == "i" else x / y,
+    "Floor": lambda a, x: np.floor(x),
+    "Reshape": lambda a, x, shape: x.reshape(ints(shape)),
+    "Transpose": lambda a, x: np.transpose(x, a.get("perm")),
+    "ConstantOfShape": lambda a, shape: np.full(ints(shape), a["value"].reshape(-1)[0] if "value" in a else np.float32(0)),
+    "Expand": lambda a, x, shape: np.broadcast_to(x, np.broadcast_shapes(x.shape, tuple(ints(shape)))),
+    "Equal": lambda a, x, y: x == y,
+    "Where": lambda a, c, x, y: np.where(c, x, y),
+    "Identity": lambda a, x: x,
+}
+
+
+def shaped(model):
+    """The model with the shape of everything: what shapes are computed from is computed, as often as that tells more."""
+    attribute = lambda each: numpy_helper.to_array(each.t) if each.type == onnx.AttributeProto.TENSOR else helper.get_attribute_value(each)
+    while True:
+        del model.graph.value_info[:]
+        model = shape_inference.infer_shapes(model, data_prop=True)
+        known, shapes = {}, {}
+        for value in [*model.graph.value_info, *model.graph.input]:
+            dims = value.type.tensor_type.shape.dim
+            if value.type.tensor_type.HasField("shape") and all(dim.dim_value > 0 for dim in dims):
+                shapes[value.name] = [dim.dim_value for dim in dims]
+        known |= {tensor.name: numpy_helper.to_array(tensor) for tensor in model.graph.initializer}
+        left, found = [], 0
+        for node in model.graph.node:
+            values = {each.name: attribute(each) for each in node.attribute}
+            given = [known.get(name) for name in node.input if name]
+            if node.op_type == "Constant" and "value" in values:
+                known[node.output[0]] = values["value"]
+            elif node.op_type == "Shape" and node.input[0] in shapes:
+                known[node.output[0]] = np.array(shapes[node.input[0]], np.int64)
+                found += 1
+            elif node.op_type in SMALL and all(each is not None and each.size < 1 << 16 for each in given):
+                known[node.output[0]] = np.asarray(SMALL[node.op_type](values, *given))
+                found += 1
+            else:
+                left.append(node)
+        if not found:
+            return model
+        used = {name for node in left for name in node.input} | {port.name for port in model.graph.output}
+        nodes, held = list(left), {tensor.name for tensor in model.graph.initializer}
+        del model.graph.node[:]
+        model.graph.node.extend(nodes)
+        model.graph.initializer.extend(numpy_helper.from_array(each, name) for name, each in known.items() if name in used and name not in held)
+        for port in model.graph.output:
+            if any(dim.dim_value <= 0 for dim in port.type.tensor_type.shape.dim):
+                port.type.tensor_type.ClearField("shape")
 
 
 def cost(module, example, inputs, outputs, file):
@@ -172,7 +247,7 @@ def cost(module, example, inputs, outputs, file):
         torch.onnx.export(
             module, example, path, input_names=inputs, output_names=outputs, opset_version=OPSET, export_params=False
         )
-        model = shape_inference.infer_shapes(onnx.load(path))
+        model = shaped(onnx.load(path))
     ports = {*inputs, *outputs}
     short = {}
     rename = lambda name: name if name in ports or not name else short.setdefault(name, f"{len(short):x}")
@@ -191,10 +266,8 @@ KEPT = {"Resize": (1, 2)}
 
 
 def halve(model):
-    """The model in half precision; its ports stay in single precision, and are cast on the device."""
-    half = onnx.ModelProto()
-    half.CopyFrom(model)
-    graph = half.graph
+    """Turns a model to half precision, in place; its ports stay in single precision, and are cast on the device."""
+    graph = model.graph
     kept = {node.input[n] for node in graph.node for n in KEPT.get(node.op_type, ()) if n < len(node.input)}
 
     def shorten(tensor):
@@ -229,17 +302,73 @@ def halve(model):
     nodes = [*before, *graph.node, *after]
     del graph.node[:], graph.value_info[:]
     graph.node.extend(nodes)
-    return half
+    return model
 
 
-def write(module, example, inputs, outputs, out, name, halves=True):
-    """OUT/NAME.onnx, OUT/NAME_fp16.onnx, and OUT/cost/NAME.onnx."""
+def write(module, example, inputs, outputs, out, name, halves=True, graphs=False):
+    """OUT/NAME.onnx, OUT/NAME_fp16.onnx, and OUT/cost/NAME.onnx; of `graphs` only the last."""
     module.eval()
     with plainly(module):
-        model = export(module, example, inputs, outputs, out / f"{name}.onnx")
+        if graphs:
+            cost(module, example, inputs, outputs, out / "cost" / f"{name}.onnx")
+            return
+        export(module, example, inputs, outputs, out / f"{name}.onnx")
         if halves:
-            save(halve(model), out / f"{name}_fp16.onnx")
+            # Read again: saving weights beside a file takes them out of the model.
+            save(halve(onnx.load(str(out / f"{name}.onnx"))), out / f"{name}_fp16.onnx")
         cost(module, example, inputs, outputs, out / "cost" / f"{name}.onnx")
+
+
+@contextlib.contextmanager
+def quick_weights():
+    """Random weights in no time: PyTorch's own take minutes for a thousand million."""
+    stock = 0.02 * torch.randn(1 << 20)
+
+    def fill(tensor, *_, **__):
+        with torch.no_grad():
+            return tensor.copy_(stock.repeat(tensor.numel() // stock.numel() + 1)[: tensor.numel()].view_as(tensor))
+
+    names = ["kaiming_uniform_", "kaiming_normal_", "xavier_uniform_", "normal_", "uniform_", "trunc_normal_"]
+    before = {name: getattr(torch.nn.init, name) for name in names}
+    for name in names:
+        setattr(torch.nn.init, name, fill)
+    yield
+    for name, function in before.items():
+        setattr(torch.nn.init, name, function)
+
+
+def probes(out):
+    """Networks in half precision that do nothing but multiply, and nothing but add: what a device can do at most.
+
+    probes.json says how many FLOP and how many bytes of memory each takes.
+    """
+    half = TensorProto.FLOAT16
+    port = lambda name: helper.make_tensor_value_info(name, TensorProto.FLOAT, [1])
+    side, times, numbers = 8192, 8, 1 << 28
+    facts = {"flops": times * 2 * side**3, "bytes": times * 3 * 2 * numbers}
+    for name, op, shape in (("probe_flops", "MatMul", [side, side]), ("probe_bytes", "Add", [numbers])):
+        size = numpy_helper.from_array(np.array(shape, np.int64), "size")
+        one = numpy_helper.from_array(np.array([1], np.int64), "one")
+        nodes = [
+            helper.make_node("Cast", ["x"], ["half"], to=half),
+            helper.make_node("Expand", ["half", "size"], ["y0"]),
+            *(helper.make_node(op, [f"y{n}", "y0"], [f"y{n + 1}"]) for n in range(times)),
+            helper.make_node("Slice", [f"y{times}", *(("zero", "one") if len(shape) == 1 else ("zeros", "ones"))], ["first"]),
+            helper.make_node("Reshape", ["first", "one"], ["flat"]),
+            helper.make_node("Cast", ["flat"], ["out"], to=TensorProto.FLOAT),
+        ]
+        constants = [size, one] + [
+            numpy_helper.from_array(np.array(numbers_, np.int64), name_)
+            for name_, numbers_ in (("zero", [0]), ("zeros", [0, 0]), ("ones", [1, 1]))
+        ]
+        used = {each for node in nodes for each in node.input}
+        graph = helper.make_graph(nodes, name, [port("x")], [port("out")], [each for each in constants if each.name in used])
+        model = helper.make_model(graph, producer_name="livedub", opset_imports=[helper.make_opsetid("", OPSET)])
+        model.ir_version = 8
+        onnx.checker.check_model(model)
+        onnx.save(model, str(out / f"{name}.onnx"))
+        onnx.save(model, str(out / f"{name}_fp16.onnx"))
+    (out / "probes.json").write_text(json.dumps(facts) + "\n")
 
 
 def sampled(values, every):

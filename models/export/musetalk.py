@@ -2,7 +2,7 @@
 """Writes MuseTalk 1.5 as the ONNX files that the engine `musetalk` loads.
 
     musetalk.py --weights DIR OUT [--diffusers CHECKOUT] --whisper CHECKOUT
-    musetalk.py --random OUT [--only unet,sd_vae_decoder] --diffusers CHECKOUT --whisper CHECKOUT
+    musetalk.py --random OUT [--only unet,sd_vae_decoder] [--graphs] --diffusers CHECKOUT --whisper CHECKOUT
     musetalk.py --tiny-random OUT --musetalk CHECKOUT --diffusers CHECKOUT --whisper CHECKOUT
 
 `--weights` is a directory with the official files under the names that `livedub models pull musetalk` and MuseTalk's own
@@ -31,6 +31,7 @@ What is written to OUT, each also in half precision as NAME_fp16.onnx, all of it
     unet.onnx                    latents [N, 8, 32, 32], audio [N, 50, 384] -> out [N, 4, 32, 32]; the time step is 0
     parsing.onnx                 pixels [N, 3, 512, 512], normalised -> labels [N, 512, 512], uint8
     live.json                    window (mel frames), states, width; by what latents are multiplied, per VAE
+    probe_flops.onnx, probe_bytes.onnx, probes.json       networks that find out what a GPU can do at most
     cost/NAME.onnx               the graph for N = 1 with every shape and no weights, for counting FLOPs and bytes
 
 The official script draws the latents at random from what the VAE's encoder gives (`latent_dist.sample()`), its training
@@ -350,8 +351,12 @@ def write(args, out):
     out.mkdir(parents=True, exist_ok=True)
     for name in only:
         make, shapes, inputs, outputs = steps[name]
-        lips.write(make(), tuple(torch.zeros(shape) for shape in shapes), inputs, outputs, out, name)
-        print(f"{name}.onnx", file=sys.stderr)
+        with lips.quick_weights():
+            network = make()
+        example = tuple(torch.zeros(shape) for shape in shapes)
+        lips.write(network, example, inputs, outputs, out, name, graphs=args.graphs)
+        print(name, file=sys.stderr)
+    lips.probes(out)
     (out / "live.json").write_text(json.dumps(live) + "\n")
 
 
@@ -624,6 +629,7 @@ def main():
     parser.add_argument("--diffusers", metavar="CHECKOUT", type=Path)
     parser.add_argument("--whisper", metavar="CHECKOUT", type=Path, required=True)
     parser.add_argument("--musetalk", metavar="CHECKOUT", type=Path, help="for --tiny-random")
+    parser.add_argument("--graphs", action="store_true", help="with --random: the graphs in OUT/cost alone, for counting")
     parser.add_argument("--only", metavar="NAMES", help="networks to write, comma-separated; all unless told")
     parser.add_argument("--clip", metavar="FILE", help="for --tiny-random: real speech to hear as well")
     parser.add_argument("--clip-name", metavar="NAME", help="what reference.json calls it")
