@@ -280,6 +280,11 @@ export async function gpu(options: GpuOptions, scope: Scope): Promise<readonly P
     opened.set(key, known);
     return known;
   };
+  if (!existsSync(join(directory, 'unet.onnx'))) {
+    console.log(`In ${directory} there are graphs alone; for the networks, run ${exportCommand(directory)}`);
+    console.log('\nReady, not run: FLOPs and bytes are counted; nothing is timed.');
+    return [];
+  }
   const open = openOn({ device: 'cuda', fp16: true });
   const absent = await open('unet').then(
     () => undefined,
@@ -287,7 +292,7 @@ export async function gpu(options: GpuOptions, scope: Scope): Promise<readonly P
   );
   if (absent !== undefined) {
     console.log(`No GPU to measure on: ${absent.split('\n')[0]}`);
-    const failed = step ? await stepped1(openOn({ device: 'cpu', threads: 2 }), directory, counted) : [];
+    const failed = step ? await runOnce(openOn({ device: 'cpu', threads: 2 }), directory, counted) : [];
     if (failed.length > 0) throw new Error(`Networks make what their graphs do not say:\n${failed.join('\n')}`);
     console.log(
       `\nReady, not run: FLOPs and bytes are counted${step ? ', shapes checked on the CPU' : ''}; nothing is timed.`,
@@ -314,7 +319,7 @@ export async function gpu(options: GpuOptions, scope: Scope): Promise<readonly P
 }
 
 /** Runs each network that is there once, one item, on the CPU. */
-async function stepped1(open: Open, directory: string, counted: readonly Counted[]): Promise<string[]> {
+async function runOnce(open: Open, directory: string, counted: readonly Counted[]): Promise<string[]> {
   const failed: string[] = [];
   for (const each of counted) {
     if (!existsSync(join(directory, `${each.name}.onnx`))) continue;
