@@ -49,6 +49,18 @@ describe('what a network costs', () => {
     },
   );
 
+  test('the UNet at its true size, from its graph without weights', () => {
+    const graph = graphOf(readFileSync(join(folder, 'true-unet.onnx')));
+    expect(graph.shapes.get('latents')).toEqual([1, 8, 32, 32]);
+    expect(graph.shapes.get('audio')).toEqual([1, 50, 384]);
+    expect(graph.shapes.get('out')).toEqual([1, 4, 32, 32]);
+    const { flops, weights } = totalOf(costOf(graph));
+    // PyTorch counts 849,947,844 parameters; those of the norms, less than a thousandth, are no products' weights.
+    expect(weights).toBeLessThan(849_947_844);
+    expect(weights).toBeGreaterThan(0.999 * 849_947_844);
+    expect(flops / 1e9).toBeCloseTo(177.8, 1);
+  });
+
   test('a file that ends too early is refused', () => {
     expect(() => graphOf(read('unet').subarray(0, 5_000))).toThrow(/does not fit the file|ends within a number/);
   });
