@@ -6,6 +6,8 @@ import { Scope } from '../media/scope.ts';
 import { UnknownSet, fit } from './fit/fit.ts';
 import { hours } from './hours/hours.ts';
 import { realHours } from './hours/real.ts';
+import { NETWORKS } from './lips/gpu.ts';
+import { UnknownLips, lips } from './lips/lips.ts';
 import { LATENCY_DEFAULTS, latency, latencyText } from './latency.ts';
 import { UnknownMeasurement, quality } from './quality/quality.ts';
 import { serveBench } from './serve.ts';
@@ -18,6 +20,7 @@ npm run bench -- quality [options]     what each engine makes of real recordings
 npm run bench -- fit [options]         how dubs fit their speakers' time, on real speech and on timing made to be hard
 npm run bench -- hours [options]       whether delay, picture and memory stay where they are, for hours
 npm run bench -- serve [options]       what a model server costs a call, and gains by computing calls together
+npm run bench -- lips --gpu [options]    MuseTalk's live path at real sizes: FLOPs, ms by batch, faces per GPU
 
 latency:
   --file FILE      programme to publish (default: the demo's sample)
@@ -51,6 +54,12 @@ hours:
   --file FILE      with --real: programme to publish (default: the demo's sample), again and again
 serve:
   --models DIR     as for quality
+lips:
+  --gpu            networks on a GPU; without one what can be counted is counted
+  --networks DIR   exported networks (default: ~/.cache/livedub/bench/musetalk)
+  --batches LIST   pictures at once, comma-separated (default: 1,2,4,8,16,32)
+  --peak T,B       what the GPU can do: TFLOP/s in half precision, and GB/s (default: measured)
+  --step           without a GPU: run every network once on the CPU and check what it makes
 all:
   --out DIR        where results go as JSON and as a page with plots (default: out/bench)
 
@@ -64,6 +73,7 @@ Examples:
   npm run bench -- hours --hours 0.5 --drift=-200
   npm run bench -- hours --real 30
   npm run bench -- serve`;
+  npm run bench -- lips --gpu --batches 1,8,32`;
 
 /** Asked for in a way that cannot be done. */
 class UsageError extends Error {}
@@ -91,6 +101,11 @@ function asked() {
         models: { type: 'string', default: process.env['LIVEDUB_MODELS'] ?? join(root, '../shared/models') },
         media: { type: 'string', default: process.env['LIVEDUB_MEDIA'] ?? join(root, '../shared/media') },
         plain: { type: 'boolean', default: false },
+        gpu: { type: 'boolean', default: false },
+        step: { type: 'boolean', default: false },
+        networks: { type: 'string', default: NETWORKS },
+        batches: { type: 'string', default: '1,2,4,8,16,32' },
+        peak: { type: 'string' },
         help: { type: 'boolean', default: false },
       },
     });
@@ -203,6 +218,18 @@ async function run(scope: Scope): Promise<number> {
     default:
       throw new UsageError(
         `There is no bench called '${what}'; there is latency, sessions, quality, fit, hours and serve`,
+    case 'lips': {
+      const batches = values.batches.split(',').map((text) => positive('batches', text));
+      const [flops, bytes] = (values.peak?.split(',') ?? []).map((text) => positive('peak', text));
+      const peak = flops === undefined || bytes === undefined ? {} : { flops: flops * 1e12, bytes: bytes * 1e9 };
+      return lips(
+        { gpu: values.gpu, networks: resolve(values.networks), batches, out, step: values.step, peak },
+        scope,
+      );
+    }
+    default:
+      throw new UsageError(
+        `There is no bench called '${what}'; there is latency, sessions, quality, fit, hours and lips`,
       );
   }
 }
@@ -212,7 +239,11 @@ process.once('SIGINT', () => void scope.close());
 try {
   process.exitCode = await run(scope);
 } catch (failure) {
-  const usage = failure instanceof UsageError || failure instanceof UnknownMeasurement || failure instanceof UnknownSet;
+  const usage =
+    failure instanceof UsageError ||
+    failure instanceof UnknownMeasurement ||
+    failure instanceof UnknownSet ||
+    failure instanceof UnknownLips;
   process.exitCode = usage ? 2 : 1;
   console.error(usage ? failure.message : failure);
 } finally {

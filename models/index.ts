@@ -28,6 +28,7 @@ import { mdxNet } from './clean/mdx-net.ts';
 import { mouthMotion } from './see/mouth-motion.ts';
 import { minterpolate } from './interpolate/minterpolate.ts';
 import { rife } from './interpolate/rife.ts';
+import { musetalk } from './lips/musetalk.ts';
 import { openaiRecognizer } from './recognize/openai-recognizer.ts';
 import { openaiSpeech } from './speak/openai-speech.ts';
 import { phoneAligner } from './align/phone-aligner.ts';
@@ -39,6 +40,7 @@ import { rnnoise } from './clean/rnnoise.ts';
 import { sharpen } from './restore/sharpen.ts';
 import { silero } from './detect/silero.ts';
 import { tenVad } from './detect/ten-vad.ts';
+import { wav2lip } from './lips/wav2lip.ts';
 import { whisper } from './recognize/whisper.ts';
 import { zipformer } from './recognize/zipformer.ts';
 import { zipvoice } from './speak/zipvoice.ts';
@@ -103,6 +105,9 @@ export const engines: readonly Engine[] = [
   latentsync,
   videoRetalking,
   sadtalker,
+  // Lip drivers that draw mouths by networks.
+  musetalk,
+  wav2lip,
 ];
 
 export const registry = (): EngineRegistry => new EngineRegistry(engines, entry('./index.ts', import.meta.url));

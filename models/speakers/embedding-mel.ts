@@ -7,11 +7,13 @@ const LOG = Math.log(6.4) / 27;
 const mel = (hertz: number) => (hertz >= 1_000 ? KNEE + Math.log(hertz / 1_000) / LOG : hertz / STEP);
 const hertz = (m: number) => (m >= KNEE ? 1_000 * Math.exp(LOG * (m - KNEE)) : m * STEP);
 
-/** librosa's `filters.mel`: triangles between 0 Hz and half the rate, each with area 1. */
-export function slaneyBands(count: number, size: number, rate: number): Band[] {
-  const step = mel(rate / 2) / (count + 1);
+/** librosa's `filters.mel`: triangles between two frequencies (0 Hz and half the rate unless told), each with area 1. */
+export function slaneyBands(count: number, size: number, rate: number, lowest = 0, highest = rate / 2): Band[] {
+  const first = mel(lowest);
+  const step = (mel(highest) - first) / (count + 1);
+  const edge = (n: number) => hertz(first + step * n);
   return Array.from({ length: count }, (_, n) => {
-    const [left, top, right] = [hertz(step * n), hertz(step * (n + 1)), hertz(step * (n + 2))];
+    const [left, top, right] = [edge(n), edge(n + 1), edge(n + 2)];
     return triangle(
       size,
       rate,
