@@ -72,7 +72,7 @@ Examples:
   npm run bench -- fit --only adversary/bursts --only rivals
   npm run bench -- hours --hours 0.5 --drift=-200
   npm run bench -- hours --real 30
-  npm run bench -- serve`;
+  npm run bench -- serve
   npm run bench -- lips --gpu --batches 1,8,32`;
 
 /** Asked for in a way that cannot be done. */
@@ -215,9 +215,6 @@ async function run(scope: Scope): Promise<number> {
       console.log(`\nresults  ${out}/serve.json`);
       return 0;
     }
-    default:
-      throw new UsageError(
-        `There is no bench called '${what}'; there is latency, sessions, quality, fit, hours and serve`,
     case 'lips': {
       const batches = values.batches.split(',').map((text) => positive('batches', text));
       const [flops, bytes] = (values.peak?.split(',') ?? []).map((text) => positive('peak', text));
@@ -229,7 +226,7 @@ async function run(scope: Scope): Promise<number> {
     }
     default:
       throw new UsageError(
-        `There is no bench called '${what}'; there is latency, sessions, quality, fit, hours and lips`,
+        `There is no bench called '${what}'; there is latency, sessions, quality, fit, hours, serve and lips`,
       );
   }
 }

@@ -130,7 +130,7 @@ const absent = missing(FACE1.file, FACE2.file, WEBCAM.file, PORTRAIT.file) ?? la
 describe.skipIf(absent)(`real pictures${absent ? ` (${absent})` : ''}`, () => {
   test.for(Object.entries(CLIPS))(
     '%s: what is made is nearer to what was taken out than what would be repeated',
-    async ([name, clip]) => {
+    async ([, clip]) => {
       const frames = pictures(clip, 9, 40);
       const every = frames.flatMap((_, n) => (n % 2 === 0 && n + 2 < frames.length ? [n] : []));
       const made = await between(
