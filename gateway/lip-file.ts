@@ -59,7 +59,7 @@ const BITS_PER_PIXEL = 0.4;
 export async function driveFile(options: LipFileOptions, scope: Scope): Promise<LipFileReport | undefined> {
   const { file, out, stages, map, sound, onFault, onProgress } = options;
   const { signal } = scope;
-  const programme = await openFile(file, { field: 'file', accept: ['VP8', 'VP9', 'H264'] }, scope);
+  const programme = await openFile(file, { field: 'file', purpose: 'editing' }, scope);
   const { video } = programme.info;
   if (!video) return undefined;
   const shown = (t: MediaTime): MediaTime => map?.at(t) ?? t;

@@ -31,6 +31,12 @@ export interface FileOptions {
   readonly accept?: readonly ('VP8' | 'VP9' | 'H264')[];
   /** `false` leaves pictures out. */
   readonly pictures?: boolean;
+  /**
+   * Who gets the pictures: viewers of a live stream (unless told), or somebody who decodes them all, from the first on, to make
+   * new ones of them. The latter takes B-frames and rare key frames; what has to be transcoded all the same keeps its size,
+   * and loses nothing that is seen.
+   */
+  readonly purpose?: 'viewers' | 'editing';
   /** Named in refusals. */
   readonly field?: string;
 }
@@ -82,6 +88,8 @@ export interface Passage {
   readonly width: number;
   readonly height: number;
   readonly fps: number;
+  /** Nothing that is seen is lost when they are transcoded. */
+  readonly lossless?: boolean;
 }
 
 const CODECS: Readonly<Record<string, Passage['codec']>> = { vp8: 'VP8', vp9: 'VP9', h264: 'H264' };
@@ -91,26 +99,28 @@ const PIXELS = new Set(['yuv420p', 'yuvj420p']);
 /** Decides whether pictures can pass as they are. */
 export function passageOf(video: VideoStream, options: FileOptions = {}): Passage {
   const codec = CODECS[video.codec];
+  const live = options.purpose !== 'editing';
   const accepted = options.accept ?? ['VP8', 'VP9', 'H264'];
   let why: string | null = null;
   if (!codec || !accepted.includes(codec)) why = `viewers do not take ${video.codec}`;
   else if (!PIXELS.has(video.pixels)) why = `its pixels are ${video.pixels}, not 8 bit 4:2:0`;
-  else if (video.reordered) why = 'it has B-frames, which a live stream cannot carry';
-  else if (video.keyFrameEvery > KEY_FRAMES + KEY_FRAMES_SLACK) {
+  else if (live && video.reordered) why = 'it has B-frames, which a live stream cannot carry';
+  else if (live && video.keyFrameEvery > KEY_FRAMES + KEY_FRAMES_SLACK) {
     why = `a late joiner would wait ${(toMs(video.keyFrameEvery) / 1_000).toFixed(1)} s for a key frame`;
   } else if (video.rotation !== 0) why = `it is to be turned by ${video.rotation}°`;
   else if (video.interlaced) why = 'it is interlaced';
   const { width, height, fps } = video;
   if (codec && why === null) return { codec, why, width, height, fps };
   const turned = video.rotation % 180 !== 0;
-  const shrink = Math.min(1, Math.sqrt(AREA / (width * height)));
+  const shrink = live ? Math.min(1, Math.sqrt(AREA / (width * height))) : 1;
   const even = (size: number) => Math.max(2, Math.round((size * shrink) / 2) * 2);
   return {
-    codec: options.transcodeTo ?? 'VP8',
+    codec: live ? (options.transcodeTo ?? 'VP8') : 'H264',
     why,
     width: even(turned ? height : width),
     height: even(turned ? width : height),
-    fps: Math.min(FPS, fps || FPS),
+    fps: live ? Math.min(FPS, fps || FPS) : fps || FPS,
+    lossless: !live,
   };
 }
 
@@ -131,7 +141,7 @@ export async function openFile(path: string, options: FileOptions, scope: Scope)
       rate: contents.audio.rate,
       channels: contents.audio.channels,
     },
-    video: contents.video && passage && { source: contents.video.codec, ...passage },
+    video: contents.video && passage && infoOf(contents.video, passage),
   };
   // Rounds are whole chunks long, so that each begins on the grid of the first.
   const length = contents.duration === null ? undefined : ((Math.ceil(contents.duration / CHUNK) * CHUNK) as Span);
@@ -164,6 +174,15 @@ export async function openFile(path: string, options: FileOptions, scope: Scope)
     },
   };
 }
+
+const infoOf = (video: VideoStream, { codec, why, width, height, fps }: Passage): NonNullable<FileInfo['video']> => ({
+  source: video.codec,
+  codec,
+  why,
+  width,
+  height,
+  fps,
+});
 
 const shifted = <T extends FileItem>(item: T, by: Span): T => ({ ...item, start: later(item.start, by) });
 const endOf = (item: FileItem) =>
@@ -253,6 +272,9 @@ function videoArguments(video: VideoStream, passage: Passage): string[] {
     `scale=${passage.width}:${passage.height}`,
     'format=yuv420p',
   ];
+  if (passage.lossless === true) {
+    return ['-vf', filters.join(','), '-c:v', 'libx264', '-preset', 'superfast', '-crf', '8', '-bf', '0', '-g', '60'];
+  }
   const bitrate = Math.round((passage.width * passage.height * passage.fps * 0.07) / 1_000) + 200;
   const encoder =
     passage.codec === 'H264'

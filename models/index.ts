@@ -40,6 +40,7 @@ import { rnnoise } from './clean/rnnoise.ts';
 import { sharpen } from './restore/sharpen.ts';
 import { silero } from './detect/silero.ts';
 import { tenVad } from './detect/ten-vad.ts';
+import { warp } from './lips/warp.ts';
 import { wav2lip } from './lips/wav2lip.ts';
 import { whisper } from './recognize/whisper.ts';
 import { zipformer } from './recognize/zipformer.ts';
@@ -101,11 +102,11 @@ export const engines: readonly Engine[] = [
   gfpgan,
   minterpolate,
   rife,
-  // Lips driven by servers of one's own.
+  // Engines that drive lips: on the CPU, by servers of one's own, by networks that draw.
+  warp,
   latentsync,
   videoRetalking,
   sadtalker,
-  // Lip drivers that draw mouths by networks.
   musetalk,
   wav2lip,
 ];
