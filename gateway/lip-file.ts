@@ -5,13 +5,13 @@ import { Footage } from '../media/footage.ts';
 import { Recording } from '../media/recording.ts';
 import type { Scope } from '../media/scope.ts';
 import type { TimeMap } from '../media/time-map.ts';
-import { type MediaTime, at, earlier, later, ms, seconds } from '../media/time.ts';
+import { type MediaTime, type Span, at, earlier, later, ms, seconds } from '../media/time.ts';
 import { VideoDecoder } from '../media/video-decoder.ts';
 import { VideoEncoder } from '../media/video-encoder.ts';
 import { type Patch, type VideoFrame, patched } from '../media/video-frame.ts';
 import type { Take } from '../pipeline/face.ts';
 import { Binding } from '../pipeline/binding.ts';
-import { LipPath, type LipStages, type Saying, type TakeReport } from '../pipeline/lip-path.ts';
+import { AROUND, LipPath, type LipStages, type Saying, type TakeReport } from '../pipeline/lip-path.ts';
 import { FADE } from '../pipeline/shots.ts';
 
 export interface LipFileOptions {
@@ -39,8 +39,8 @@ export interface LipFileReport {
   readonly height: number;
 }
 
-/** A take is driven when so much behind its end has been seen: what it fades on. */
-const MARGIN = ms(40 * (FADE + 2));
+/** A take is driven when so much behind its end has been seen: what tells whose it is, and what it fades on. */
+const MARGIN = (AROUND + ms(40 * (FADE + 2))) as Span;
 /** Longer than a take and what it overlaps with. */
 const KEEP = seconds(120);
 const BYTES = 512 * 1024 * 1024;

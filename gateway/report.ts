@@ -2,7 +2,7 @@ import { OpusDecoder } from '../media/opus.ts';
 import { type MediaTime, at, seconds } from '../media/time.ts';
 import { listenFor } from './listening.ts';
 import { fitsWell } from './fit-counts.ts';
-import type { LoudnessView, TrackId } from './protocol.ts';
+import type { LipsView, LoudnessView, TrackId } from './protocol.ts';
 import { type Received, Tape } from './recorder.ts';
 import type { LineRecord } from './session/ipc.ts';
 
@@ -47,6 +47,8 @@ export interface Report {
   };
   /** What the session measured of what it sent, by track; `null` where it does not measure. */
   readonly loudness: Readonly<Record<string, LoudnessView>> | null;
+  /** What became of the mouths; `null` where none are driven. */
+  readonly lips: LipsView | null;
   /** Dubs that lie wholly in the recording, listened for in it. */
   readonly listening: {
     readonly scheduled: number;
@@ -114,12 +116,13 @@ export class Witness {
     /** Amplitude of the original under a dub, 0 to 1. */
     readonly underDub: number;
     readonly loudness: Report['loudness'];
+    readonly lips?: Report['lips'];
     readonly lines: readonly LineRecord[];
     readonly recorded: Report['recorded'];
     /** The stretch of programme that was recorded. */
     readonly span: { readonly start: MediaTime; readonly end: MediaTime };
   }): Report {
-    const { programme, from, to, delay, lines, loudness, recorded, span } = facts;
+    const { programme, from, to, delay, lines, loudness, lips = null, recorded, span } = facts;
     const within = lines.filter((line) => line.end > span.start && line.start < span.end);
     const count = (...outcomes: LineRecord['outcome'][]) =>
       within.filter((line) => outcomes.includes(line.outcome)).length;
@@ -154,6 +157,7 @@ export class Witness {
         withinSpeed: dubs.length === 0 ? null : round(dubs.filter(fitsWell).length / dubs.length),
       },
       loudness,
+      lips,
       listening: {
         scheduled: heard.length,
         heard: heard.filter((each) => each.heard).length,
@@ -213,6 +217,16 @@ function loudnessText(loudness: Report['loudness']): string {
   return rows.join('; ') || 'not measured';
 }
 
+function mouthsText({ takes, pictures, driven, left, shown, process }: LipsView): string {
+  const out = Object.values(shown).reduce((sum, count) => sum + count, 0);
+  const share = pictures > 0 ? ` (${percent(driven / pictures)})` : '';
+  const why = Object.entries(left)
+    .sort(([, a], [, b]) => b - a)
+    .map(([reason, seconds]) => `${reason} ${seconds.toFixed(1)} s`);
+  const rest = why.length > 0 ? `, left alone: ${why.join(', ')}` : '';
+  return `${driven} of ${pictures} pictures of ${takes} dubs driven${share}${rest}; ${out} pictures encoded anew; ${percent(process.cpu)} of a core, ${process.rssMiB} MiB`;
+}
+
 /** A named fact, broken between words where it gets wider than `width`. */
 function fact(name: string, text: string, width: number): string[] {
   const rows: string[] = [];
@@ -246,6 +260,7 @@ export function reportText(report: Report, width = 110): string {
         .join(', ') || 'not measured',
     'starts off by': show(lines.startError, 's'),
     loudness: loudnessText(report.loudness),
+    ...(report.lips && { mouths: mouthsText(report.lips) }),
     listened: `${listening.heard} of ${listening.scheduled} dubs heard where they were scheduled; onset ${show(listening.offsetMs, 'ms', 0)}`,
     'ear-voice span': `${show(report.earVoiceSpan, 's')} (the programme is shown ${report.delay.toFixed(1)} s late)`,
     'dub in place': `${show(report.after.placed, 's')} after the words; ${show(report.slack, 's')} before it was due`,

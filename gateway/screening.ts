@@ -61,6 +61,7 @@ export class Screening {
       delay: stats?.delay.measured ?? delayOf(spec).start,
       underDub: levelUnder(spec.mix),
       loudness: stats?.loudness ?? null,
+      lips: stats?.lips ?? null,
       lines: this.session.archive.lines,
       recorded: { file: this.#path, seconds: recorded / 1e6, pictures, packetsLost: this.recorder.lost },
       span: { start: origin, end: at(origin + recorded) },

@@ -108,6 +108,8 @@ const PICTURE = ms(40);
 const STRIPS = seconds(40);
 /** Utterances whose faces are remembered. */
 const SAYINGS = 64;
+/** A mouth is judged better when it is seen before it begins, and behind its end as far as that is known. */
+export const AROUND = seconds(1);
 /** A scene that is heard longer than that is judged by its last part. */
 const LONGEST_SCENE = seconds(20);
 
@@ -281,14 +283,17 @@ export class LipPath {
   // Whose it is.
 
   async #judge(saying: Saying): Promise<void> {
-    const { binder, stages, clock } = this.#options;
+    const { binder, stages, clock, pace } = this.#options;
     const { activeSpeaker } = stages;
     const due = this.#due(saying.start, HURRY);
-    await this.#until(() => this.#over || (this.sightings.end ?? -Infinity) >= saying.end, due);
+    const wanted = pace === 'live' ? saying.end : later(saying.end, AROUND);
+    await this.#until(() => this.#over || (this.sightings.end ?? -Infinity) >= wanted, due);
     const judged = this.#judging.then(async () => {
       if (this.#life.signal.aborted) return;
-      const start = Math.max(saying.start, earlier(saying.end, LONGEST_SCENE)) as MediaTime;
-      const scene = this.#strips.scene({ start, end: saying.end }, (interval) => this.#audio.cut(interval));
+      const start = Math.max(earlier(saying.start, AROUND), earlier(saying.end, LONGEST_SCENE)) as MediaTime;
+      const end = Math.min(later(saying.end, AROUND), this.sightings.end ?? saying.end) as MediaTime;
+      const within = { start, end: Math.max(saying.end, end) as MediaTime };
+      const scene = this.#strips.scene(within, (interval) => this.#audio.cut(interval));
       let speaking: Speaking | undefined;
       if (activeSpeaker && this.#deciding && scene.faces.length > 0) {
         const began = clock.now();
