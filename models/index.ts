@@ -29,6 +29,7 @@ import { pyannote } from './speakers/pyannote.ts';
 import { rnnoise } from './clean/rnnoise.ts';
 import { silero } from './detect/silero.ts';
 import { tenVad } from './detect/ten-vad.ts';
+import { warp } from './lips/warp.ts';
 import { whisper } from './recognize/whisper.ts';
 import { zipformer } from './recognize/zipformer.ts';
 import { zipvoice } from './speak/zipvoice.ts';
@@ -76,6 +77,9 @@ export const engines: readonly Engine[] = [
   f5tts,
   elevenlabs,
   openaiSpeech,
+
+  // Engines that move mouths.
+  warp,
 ];
 
 export const registry = (): EngineRegistry => new EngineRegistry(engines, entry('./index.ts', import.meta.url));

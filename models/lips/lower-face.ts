@@ -11,6 +11,8 @@ const THIN = 2;
 const EDGE_SHARE = 0.1;
 /** The part of the lower lip's way that the chin goes with it. */
 const JAW = 0.6;
+/** How much of the skin below the chin is given up to it at most. */
+const DRAWN = 0.35;
 /** Of an opening of the source that is taken out, so much of the way the lower lip has made. */
 const LOWER = 0.78;
 /** Landmarks of an open mouth lie within its edges by so much: a share of its opening, and of the distance between the eyes. */
@@ -54,6 +56,20 @@ export function regionOf(outline: Outline, face: Box, picture: Pick<Planes, 'wid
   const r = 2 * Math.floor(Math.min(right, face.left + face.width, picture.width) / 2);
   const b = 2 * Math.floor(Math.min(low, face.top + face.height, picture.height) / 2);
   return evenBox({ left: l, top: t, width: Math.max(0, r - l), height: Math.max(0, b - t) }, picture);
+}
+
+/** Whether all of a mouth lies within a box. */
+export function holds({ left, top, width, height }: Box, { origin, cos, sin, ...mouth }: Outline): boolean {
+  const [up, down] = [mouth.upperOuter(0), mouth.lowerOuter(0)];
+  return [
+    [mouth.left, 0],
+    [mouth.right, 0],
+    [0, up],
+    [0, down],
+  ].every(([x, y]) => {
+    const [px, py] = [origin[0] + x! * cos - y! * sin, origin[1] + x! * sin + y! * cos];
+    return px >= left && px < left + width && py >= top && py < top + height;
+  });
 }
 
 /**
@@ -156,8 +172,10 @@ export class LowerFace {
       to[at + LOWER_OUTER] = to[at + LOWER_INNER]! - li - (1 - shape.lowerLip) * (lo - li);
       from[at + CHIN] = Math.max(chin, lo + 2);
       const reach = 0.9 * (x < 0 ? now.cheekLeft : now.cheekRight);
-      to[at + CHIN] = JAW * dropped * smooth(1 - Math.abs(x / reach));
       from[at + BOTTOM] = to[at + BOTTOM] = Math.max(bottom, from[at + CHIN]! + 1);
+      // What lies below does not move, and may only be drawn out so far.
+      const most = DRAWN * (from[at + BOTTOM]! - from[at + CHIN]!);
+      to[at + CHIN] = Math.max(-most, Math.min(most, JAW * dropped)) * smooth(1 - Math.abs(x / reach));
     }
     const blur = Math.max(1, Math.round(0.08 * width * FINE));
     for (const node of [UPPER_OUTER, LOWER_OUTER]) this.#blur(to, node, count, blur);
@@ -204,6 +222,7 @@ export class LowerFace {
         const k = Math.min(count - 1, Math.max(0, Math.round((x - first) * FINE)));
         const at = k * NODES;
         cover[i] = 0;
+        const still = smooth(Math.min(fadeY, Math.min(column, box.width - 1 - column) / edge));
         if (y <= to[at + TOP]! || y >= to[at + BOTTOM]!) {
           dx[i] = dy[i] = 0;
           continue;
@@ -238,9 +257,8 @@ export class LowerFace {
         if (depth > -rim && opened > 0.05 && Math.abs(u) < 1) {
           across[i] = u;
           down[i] = (y - to[at + UPPER_INNER]!) / Math.max(opened, 1);
-          cover[i] = smooth((1 - Math.abs(u)) / 0.1) * Math.min(1, (depth + rim) / (2 * rim));
+          cover[i] = still * smooth((1 - Math.abs(u)) / 0.1) * Math.min(1, (depth + rim) / (2 * rim));
         }
-        const still = smooth(Math.min(fadeY, Math.min(column, box.width - 1 - column) / edge));
         const shift = this.#shift[k]! * sideways * still;
         move *= still;
         dx[i] = shift * cos - move * sin;
