@@ -15,8 +15,8 @@ const JAW = 0.6;
 const DRAWN = 0.35;
 /** Of an opening of the source that is taken out, so much of the way the lower lip has made. */
 const LOWER = 0.78;
-/** Landmarks of an open mouth lie within its edges by so much: a share of its opening, and of the distance between the eyes. */
-const WITHIN = { opening: 0.22, eyes: 0.03 } as const;
+/** Landmarks of an open mouth lie within its edges by so much: a share of its opening, and of the distance between the eyes; more so at the corners of mouths that are open wide. */
+const WITHIN = { opening: 0.22, eyes: 0.03, wide: 0.2 } as const;
 /** The line on which lips meet is moved by so much at most, distances between the eyes. */
 const SINKS = 0.07;
 /** Around the opening, in parts of its height, where the interior fades into the lips. */
@@ -136,7 +136,9 @@ export class LowerFace {
     const guess = now.upperInner(0) + (1 - LOWER) * now.gap;
     const sunk = Math.max(-SINKS, Math.min(SINKS, (shape.seam - guess) / now.eyes)) * now.eyes * shape.replaced;
     // Where lips close, what landmarks leave of the opening must go too, at its corners most of all.
-    const within = Math.min(WITHIN.eyes * now.eyes, WITHIN.opening * Math.max(0, now.gap - closed));
+    const wide = Math.max(0, now.gap / now.eyes - WITHIN.wide);
+    const within = Math.min((WITHIN.eyes + 0.15 * wide) * now.eyes, WITHIN.opening * Math.max(0, now.gap - closed));
+    const beyond = 1.07 + 0.6 * wide;
     for (let k = 0; k < count; k += 1) {
       const x = first + k / FINE;
       const corner = x < 0 ? now.left * scale : now.right * scale;
@@ -148,7 +150,7 @@ export class LowerFace {
         : (corner / scale - corner) * (1 - smooth((x - corner) / (edge - corner || 1)));
       this.#shift[k] = shift;
       const source = x + shift;
-      const along = source / (1.07 * (source < 0 ? now.left : now.right));
+      const along = source / (beyond * (source < 0 ? now.left : now.right));
       const more = within * Math.sqrt(Math.max(0, 1 - along * along));
       const uo = now.upperOuter(source);
       const ui = Math.max(now.upperInner(source) - more, uo + 0.4 * (now.upperInner(source) - uo));
