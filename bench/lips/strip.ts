@@ -2,7 +2,7 @@
  * A strip of stills: a recording's pictures above, the same pictures driven by a dub below. To look at, not to measure.
  *
  *     node gateway/setup/build.mjs
- *     node dist/bench/lips/strip.js clip.mp4 540x360 strip.png "Buenos días, me llamo Jordi."
+ *     LIVEDUB_MODELS=../shared/models node dist/bench/lips/strip.js clip.mp4 540x360 strip.png "Buenos días, me llamo Jordi."
  *
  * The size is what the pictures are scaled to. Needs libespeak-ng1, FFmpeg, and the weights of YuNet and FaceMesh.
  */

@@ -1,7 +1,10 @@
 import type { Planes } from '../../media/video-frame.ts';
 import type { Contour, Outline } from './mouth-outline.ts';
 
-/** Landmarks lie within a mouth's opening more often than on its edge. So far beyond them the edge is looked for: distances between the eyes, and parts of the lip. */
+/**
+ * Landmarks lie within a mouth's opening more often than on its edge. So far beyond them the edge is looked for: distances
+ * between the eyes at most, and parts of the lip's thickness; where it is the dark that ends, a smaller part.
+ */
 const REACH = 0.09;
 const LIP = { upper: 0.6, lower: 0.5 } as const;
 const DARK = 0.35;
