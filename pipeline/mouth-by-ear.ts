@@ -38,13 +38,14 @@ export class Loudness {
     this.#silent = Math.min(this.#loud - 12, Math.max(this.#loud - SILENT, noisy));
   }
 
-  /** 0 (30 dB below the loud parts) … 1 (as loud as they are). */
+  /** 0 (30 dB below the loud parts) … 1 (as loud as they are), over 50 ms, since lips follow no faster. */
   at(n: number): number {
-    return Math.min(1.1, Math.max(0, 1 + (this.#level[n]! - this.#loud) / RANGE));
-  }
-
-  level(n: number): number {
-    return this.#level[n]!;
+    let sum = 0;
+    for (let k = n - 2; k <= n + 2; k += 1) {
+      const level = this.#level[Math.min(this.count - 1, Math.max(0, k))]!;
+      sum += Math.min(1.1, Math.max(0, 1 + (level - this.#loud) / RANGE));
+    }
+    return sum / 5;
   }
 
   isSilent(n: number): boolean {
@@ -81,16 +82,12 @@ function powerAt(pcm: Float32Array, t: number): number {
 }
 
 /**
- * Bands that tell vowels apart, Hz: where the first formant of close and of open vowels is, where the second of back and
- * of front vowels is, and where only hisses are (formants after Peterson & Barney 1952).
+ * Bands that tell vowels apart, Hz (formants after Peterson & Barney 1952): where the first formant of close vowels is, and
+ * that of open ones; everything that rounded vowels have; where other back vowels have their second formant, where
+ * front ones do; where only hisses are.
  */
-const BANDS = [
-  [200, 450],
-  [550, 1_000],
-  [800, 1_300],
-  [1_700, 2_800],
-  [4_000, 7_000],
-] as const;
+const BANDS = { close: [200, 450], wide: [550, 1_000], low: [200, 950], back: [1_050, 1_600], front: [1_750, 2_800], hiss: [4_000, 7_000] } as const; // prettier-ignore
+type Band = keyof typeof BANDS;
 
 /** The mouth as the sound alone lets one guess it, block by block; what it cannot tell is left at rest. */
 export function heardMouth(
@@ -100,33 +97,36 @@ export function heardMouth(
   put: (block: number, mouth: Mouth) => void,
 ): void {
   const { count } = loudness;
-  const bands = BANDS.map(([low, high]) => {
-    const band = bandpass(pcm, low, high);
-    return Float32Array.from({ length: count }, (_, n) => decibels(powerAt(band, n * BLOCKS.step - lead)));
-  });
+  const levels = (band: Band) => {
+    const [low, high] = BANDS[band];
+    const heard = bandpass(bandpass(pcm, low, high), low, high);
+    return Float32Array.from({ length: count }, (_, n) => decibels(powerAt(heard, n * BLOCKS.step - lead)));
+  };
+  const [closes, wides, lows, backs, fronts, hisses] = (Object.keys(BANDS) as Band[]).map(levels) as [Float32Array, Float32Array, Float32Array, Float32Array, Float32Array, Float32Array]; // prettier-ignore
   let [open, spread, round] = [0, 0, 0];
   for (let n = 0; n < count; n += 1) {
-    const [close, wide, back, front, hiss] = bands.map((band) => band[n]!) as [number, number, number, number, number];
+    const [back, front, low] = [backs[n]!, fronts[n]!, lows[n]!];
     const quiet = loudness.isSilent(n);
-    const voiced = Math.max(close, wide);
-    const hisses = hiss > voiced - 3;
-    // Between −12 dB (close) and +4 dB (open) of the first formant's two places; front against back likewise.
-    const height = Math.min(1, Math.max(0, (wide - close + 12) / 16));
-    const fronted = Math.min(1, Math.max(-1, (front - back + 10) / 14));
-    const energy = loudness.at(n);
-    const wanted = quiet ? 0 : hisses ? 0.18 : energy ** 1.5 * (0.3 + 0.75 * height);
-    const shape = quiet || hisses ? 0 : fronted * (1 - 0.5 * height);
+    const hissing = hisses[n]! > low - 3;
+    const share = (x: number) => Math.min(1, Math.max(0, x));
+    // From 12 dB less (close) to 4 dB more (open) where the first formant of open vowels is.
+    const height = share((wides[n]! - closes[n]! + 12) / 16);
+    // Rounded vowels have next to nothing above their second formant, which is low: 14 dB less, or 24.
+    const rounded = share((low - Math.max(back, front) - 14) / 10);
+    const fronted = share((front - back + 2) / 10);
+    const wanted = quiet ? 0 : hissing ? 0.18 : loudness.at(n) ** 1.5 * (0.3 + 0.75 * height * (1 - 0.6 * rounded));
+    const wide = quiet ? 0 : hissing ? 0.25 : 0.7 * fronted * (1 - 0.5 * height) * (1 - rounded) - 0.5 * rounded;
     // A mouth has mass: it follows within 40 ms, lips within 70.
     open += (wanted - open) * 0.35;
-    spread += ((hisses ? 0.25 : Math.max(-0.6, 0.7 * shape)) - spread) * 0.2;
-    round += (Math.max(0, -shape) - round) * 0.2;
+    spread += (wide - spread) * 0.2;
+    round += ((quiet || hissing ? 0 : rounded) - round) * 0.2;
     put(Math.max(0, n - AHEAD), {
       open,
       spread,
       round,
       press: 0,
       tuck: 0,
-      teeth: hisses ? 0.9 : 0.4 + 0.3 * Math.max(0, shape),
+      teeth: hissing ? 0.9 : 0.4 + 0.3 * Math.max(0, wide),
       tongue: 0.2,
     });
   }

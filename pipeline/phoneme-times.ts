@@ -66,7 +66,6 @@ export function phonemeTimes(
     const heard = (span: Span): MediaTime =>
       earliest(end, later(at, Math.round(Math.max(0, span - from) / speed) as Span));
     return phonemes
-      .filter((phoneme) => phoneme.from < to && phoneme.to > from)
       .map(({ text, ...phoneme }) => ({
         start: heard(phoneme.from),
         end: heard(Math.min(phoneme.to, to) as Span),

@@ -11,10 +11,12 @@ const THIN = 2;
 const EDGE_SHARE = 0.1;
 /** The part of the lower lip's way that the chin goes with it. */
 const JAW = 0.6;
+/** How much of the skin below the chin is given up to it at most. */
+const DRAWN = 0.35;
 /** Of an opening of the source that is taken out, so much of the way the lower lip has made. */
 const LOWER = 0.78;
-/** Landmarks of an open mouth lie within its edges by so much: a share of its opening, and of the distance between the eyes. */
-const WITHIN = { opening: 0.22, eyes: 0.03 } as const;
+/** Landmarks of an open mouth lie within its edges by so much: a share of its opening, and of the distance between the eyes; more so at the corners of mouths that are open wide. */
+const WITHIN = { opening: 0.22, eyes: 0.03, wide: 0.2 } as const;
 /** The line on which lips meet is moved by so much at most, distances between the eyes. */
 const SINKS = 0.07;
 /** Around the opening, in parts of its height, where the interior fades into the lips. */
@@ -54,6 +56,20 @@ export function regionOf(outline: Outline, face: Box, picture: Pick<Planes, 'wid
   const r = 2 * Math.floor(Math.min(right, face.left + face.width, picture.width) / 2);
   const b = 2 * Math.floor(Math.min(low, face.top + face.height, picture.height) / 2);
   return evenBox({ left: l, top: t, width: Math.max(0, r - l), height: Math.max(0, b - t) }, picture);
+}
+
+/** Whether all of a mouth lies within a box. */
+export function holds({ left, top, width, height }: Box, { origin, cos, sin, ...mouth }: Outline): boolean {
+  const [up, down] = [mouth.upperOuter(0), mouth.lowerOuter(0)];
+  return [
+    [mouth.left, 0],
+    [mouth.right, 0],
+    [0, up],
+    [0, down],
+  ].every(([x, y]) => {
+    const [px, py] = [origin[0] + x! * cos - y! * sin, origin[1] + x! * sin + y! * cos];
+    return px >= left && px < left + width && py >= top && py < top + height;
+  });
 }
 
 /**
@@ -120,7 +136,9 @@ export class LowerFace {
     const guess = now.upperInner(0) + (1 - LOWER) * now.gap;
     const sunk = Math.max(-SINKS, Math.min(SINKS, (shape.seam - guess) / now.eyes)) * now.eyes * shape.replaced;
     // Where lips close, what landmarks leave of the opening must go too, at its corners most of all.
-    const within = Math.min(WITHIN.eyes * now.eyes, WITHIN.opening * Math.max(0, now.gap - closed));
+    const wide = Math.max(0, now.gap / now.eyes - WITHIN.wide);
+    const within = Math.min((WITHIN.eyes + 0.15 * wide) * now.eyes, WITHIN.opening * Math.max(0, now.gap - closed));
+    const beyond = 1.07 + 0.6 * wide;
     for (let k = 0; k < count; k += 1) {
       const x = first + k / FINE;
       const corner = x < 0 ? now.left * scale : now.right * scale;
@@ -132,7 +150,7 @@ export class LowerFace {
         : (corner / scale - corner) * (1 - smooth((x - corner) / (edge - corner || 1)));
       this.#shift[k] = shift;
       const source = x + shift;
-      const along = source / (1.07 * (source < 0 ? now.left : now.right));
+      const along = source / (beyond * (source < 0 ? now.left : now.right));
       const more = within * Math.sqrt(Math.max(0, 1 - along * along));
       const uo = now.upperOuter(source);
       const ui = Math.max(now.upperInner(source) - more, uo + 0.4 * (now.upperInner(source) - uo));
@@ -156,8 +174,10 @@ export class LowerFace {
       to[at + LOWER_OUTER] = to[at + LOWER_INNER]! - li - (1 - shape.lowerLip) * (lo - li);
       from[at + CHIN] = Math.max(chin, lo + 2);
       const reach = 0.9 * (x < 0 ? now.cheekLeft : now.cheekRight);
-      to[at + CHIN] = JAW * dropped * smooth(1 - Math.abs(x / reach));
       from[at + BOTTOM] = to[at + BOTTOM] = Math.max(bottom, from[at + CHIN]! + 1);
+      // What lies below does not move, and may only be drawn out so far.
+      const most = DRAWN * (from[at + BOTTOM]! - from[at + CHIN]!);
+      to[at + CHIN] = Math.max(-most, Math.min(most, JAW * dropped)) * smooth(1 - Math.abs(x / reach));
     }
     const blur = Math.max(1, Math.round(0.08 * width * FINE));
     for (const node of [UPPER_OUTER, LOWER_OUTER]) this.#blur(to, node, count, blur);
@@ -204,6 +224,7 @@ export class LowerFace {
         const k = Math.min(count - 1, Math.max(0, Math.round((x - first) * FINE)));
         const at = k * NODES;
         cover[i] = 0;
+        const still = smooth(Math.min(fadeY, Math.min(column, box.width - 1 - column) / edge));
         if (y <= to[at + TOP]! || y >= to[at + BOTTOM]!) {
           dx[i] = dy[i] = 0;
           continue;
@@ -238,9 +259,8 @@ export class LowerFace {
         if (depth > -rim && opened > 0.05 && Math.abs(u) < 1) {
           across[i] = u;
           down[i] = (y - to[at + UPPER_INNER]!) / Math.max(opened, 1);
-          cover[i] = smooth((1 - Math.abs(u)) / 0.1) * Math.min(1, (depth + rim) / (2 * rim));
+          cover[i] = still * smooth((1 - Math.abs(u)) / 0.1) * Math.min(1, (depth + rim) / (2 * rim));
         }
-        const still = smooth(Math.min(fadeY, Math.min(column, box.width - 1 - column) / edge));
         const shift = this.#shift[k]! * sideways * still;
         move *= still;
         dx[i] = shift * cos - move * sin;

@@ -1,9 +1,13 @@
 import type { Planes } from '../../media/video-frame.ts';
 import type { Contour, Outline } from './mouth-outline.ts';
 
-/** Landmarks lie within a mouth's opening more often than on its edge. So far beyond them the edge is looked for: distances between the eyes, and parts of the lip. */
+/**
+ * Landmarks lie within a mouth's opening more often than on its edge. So far beyond them the edge is looked for: distances
+ * between the eyes at most, and parts of the lip's thickness; where it is the dark that ends, a smaller part.
+ */
 const REACH = 0.09;
 const LIP = { upper: 0.6, lower: 0.5 } as const;
+const DARK = 0.35;
 /** Pixels between two places that are looked at. */
 const STEP = 0.5;
 /** An edge is where the light changes most, by so many levels of luma per pixel at least. */
@@ -52,8 +56,10 @@ function beyond(frame: Planes, outline: Outline, inner: Contour, outer: Contour,
     for (let n = 2; n < count - 1; n += 1) if (change(n) < change(edge)) edge = n;
     if (change(edge) <= -CHANGE) return (edge - 2) * STEP;
   }
+  // The dark ends where it gets lighter; but so does a dark lip, further out.
+  const dark = Math.min(count - 1, Math.floor((DARK * thickness) / STEP) + 3);
   let edge = 1;
-  for (let n = 2; n < count - 1; n += 1) if (change(n) > change(edge)) edge = n;
+  for (let n = 2; n < dark; n += 1) if (change(n) > change(edge)) edge = n;
   return change(edge) < CHANGE ? 0 : Math.max(0, (edge - 2) * STEP);
 }
 

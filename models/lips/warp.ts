@@ -6,7 +6,7 @@ import { until } from '../../pipeline/until.ts';
 import { defineEngine } from '../engine.ts';
 import { type Interior, MouthBank, skinOf } from './mouth-bank.ts';
 import { MouthHabit } from './mouth-habit.ts';
-import { LowerFace, regionOf } from './lower-face.ts';
+import { LowerFace, holds, regionOf } from './lower-face.ts';
 import { edged } from './mouth-edges.ts';
 import { type Outline, outlineOf } from './mouth-outline.ts';
 import { mouthPatch } from './mouth-patch.ts';
@@ -17,6 +17,8 @@ const SPEAKERS = 12;
 const TAKES = 6;
 /** Two embeddings with this cosine are one person (MobileFaceNet: same 0.85, others 0.3 at most). */
 const SAME = 0.55;
+/** Less than this, px, is no picture of a mouth. */
+const LEAST = 16;
 /** How much of a new interior is seen more with each picture. */
 const FADE = 0.5;
 
@@ -77,7 +79,7 @@ export class WarpDriver {
     const mouth = this.#timelineOf(take).mouthAt(at((start + end) / 2));
     const shape = known.habit.shape(mouth, outline, weight);
     const box = regionOf(outline, face.box, frame);
-    if (box.width < 16 || box.height < 16) return nothing;
+    if (box.width < LEAST || box.height < LEAST || !holds(box, outline)) return nothing;
     this.#lower.move(outline, shape, box);
     const skin = skinOf(frame, outline);
     const opening = shape.gap / outline.eyes;
