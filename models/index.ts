@@ -109,8 +109,6 @@ export const engines: readonly Engine[] = [
   sadtalker,
   musetalk,
   wav2lip,
-  // Engines that move mouths.
-  warp,
 ];
 
 export const registry = (): EngineRegistry => new EngineRegistry(engines, entry('./index.ts', import.meta.url));
