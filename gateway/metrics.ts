@@ -110,6 +110,27 @@ export function openMetrics(scope: Scope, subjects: { readonly sfu: Sfu; readonl
     },
   );
   perSession(
+    Counter,
+    'pictures_encoded_total',
+    'Pictures sent with driven mouths, or between such.',
+    ['language'],
+    ({ stats }, say) => {
+      for (const [language, count] of Object.entries(stats?.lips?.shown ?? {})) say({ language }, count);
+    },
+  );
+  perSession(
+    Counter,
+    'mouths_left_seconds_total',
+    'Time in which a mouth was to move with the dub and was left alone, by reason.',
+    ['reason'],
+    ({ stats }, say) => {
+      for (const [reason, seconds] of Object.entries(stats?.lips?.left ?? {})) say({ reason }, seconds);
+    },
+  );
+  perSession(Gauge, 'picture_process_cpu', 'Cores the picture process keeps busy.', [], ({ stats }, say) => {
+    if (stats?.lips) say({}, stats.lips.process.cpu);
+  });
+  perSession(
     Gauge,
     'stage_latency_seconds',
     'Time a stage takes for an item, over the last minute.',
