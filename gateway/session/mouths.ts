@@ -152,6 +152,7 @@ export class Mouths {
   }
   /** Somebody speaks. */
   speech(chunk: AudioChunk): void {
+    if (this.#lines.size === 0) return;
     this.#lips.attend({ start: earlier(chunk.start, BEFORE), end: later(endOf(chunk), BEHIND) });
   }
   said(utterance: Utterance): void {
