@@ -1,4 +1,4 @@
-import { Observable, type OperatorFunction, Subject, Subscription } from 'rxjs';
+import { Observable, type OperatorFunction, Subject, Subscription, tap } from 'rxjs';
 import type { AudioChunk } from '../media/audio.ts';
 import type { Clock } from '../media/clock.ts';
 import { Mailbox } from '../media/mailbox.ts';
@@ -15,13 +15,14 @@ import {
 } from '../media/time.ts';
 import type { VideoFrame } from '../media/video-frame.ts';
 import { AudioMemory } from './audio-memory.ts';
-import type { Language, SpeakerId, UtteranceId } from './domain.ts';
+import type { Guide, Language, SpeakerId, UtteranceId } from './domain.ts';
 import type { Driven, Face, FaceId, Rough, Scene, Seen, Shot, Speaking, Take, Unfit } from './face.ts';
 import { Fault } from './fault.ts';
 import { FaceStrips } from './face-strip.ts';
+import { Guides } from './guide.ts';
 import type { StageReport, Vital } from './health.ts';
 import { type Bound, FADE, aim } from './shots.ts';
-import { Sightings } from './sightings.ts';
+import { Sightings, faceIn } from './sightings.ts';
 import type { Stage } from './stage.ts';
 import { type Pace, Wiring } from './wiring.ts';
 
@@ -48,7 +49,9 @@ export interface Binder {
   /** Somebody said something; its scene has been scored, if it could be. */
   hear(saying: Saying): void;
   /** Which face a take drives when, in pieces that follow each other. */
-  bind(take: Take): readonly (Interval & { readonly face?: FaceId; readonly why: string })[];
+  bind(
+    take: Pick<Take, 'utterance' | 'speaker' | 'start' | 'end'>,
+  ): readonly (Interval & { readonly face?: FaceId; readonly why: string })[];
 }
 
 /** What is to be laid on a picture; nothing where it stays as it is. */
@@ -81,6 +84,11 @@ export interface LipPathOptions {
   readonly onDriven: (language: Language, driven: DrivenPicture) => void;
   readonly onTake?: (report: TakeReport) => void;
   readonly onSeen?: (seen: Seen) => void;
+  /**
+   * What the face of whoever said something showed, as soon as it is known whose that is; nothing where it was not to be
+   * seen for most of it.
+   */
+  readonly onGuide?: (utterance: UtteranceId, guide: Guide) => void;
   readonly onFault?: (fault: Fault) => void;
   /** How far back pictures are remembered. */
   readonly keep?: Span;
@@ -153,6 +161,7 @@ export class LipPath {
   readonly #pending = new Map<MediaTime, VideoFrame>();
   readonly #audio: AudioMemory;
   readonly #strips = new FaceStrips({ keep: STRIPS });
+  readonly #guides = new Guides();
   readonly #lanes = new Map<Language, Lane>();
   readonly #sayings = new Map<UtteranceId, { readonly saying: Saying; readonly judged: Promise<void> }>();
   readonly #life = new AbortController();
@@ -307,9 +316,25 @@ export class LipPath {
       }
       if (speaking) binder.score(speaking, scene.pcm);
       binder.hear(saying);
+      this.#guide(saying);
     });
     this.#judging = judged.catch(() => {});
     await judged;
+  }
+
+  /** Tells what the speaker's face showed. Utterances are judged in their order, so looks come in theirs. */
+  #guide({ id, speaker, start, end }: Saying): void {
+    const { binder, onGuide } = this.#options;
+    if (!onGuide) return;
+    for (const { face: bound, ...piece } of binder.bind({ utterance: id, speaker, start, end })) {
+      if (bound === undefined) continue;
+      for (const seen of this.sightings.during(piece)) {
+        const face = faceIn(seen, bound);
+        if (face) this.#guides.saw(speaker, seen.start, face);
+      }
+    }
+    const guide = this.#guides.of({ speaker, start, end });
+    if (guide) onGuide(id, guide);
   }
 
   async #answer(stage: Stage<'activeSpeaker'>, scene: Scene): Promise<Speaking | undefined> {
@@ -333,9 +358,12 @@ export class LipPath {
     const restoring = stages.restorer && wiring.vital(stages.restorer, language);
     const shots$ = new Subject<Shot>();
     const [stop, open] = [new AbortController(), new Map<MediaTime, Shot>()];
+    /** Shots that the driver has answered and that are being restored. */
+    const answered = new Set<MediaTime>();
     const lost = (start: MediaTime, why: Reason) => {
       const shot = open.get(start);
       open.delete(start);
+      answered.delete(start);
       if (shot?.take) this.#leave(lane, shot, why);
       this.#news();
     };
@@ -343,6 +371,7 @@ export class LipPath {
       const shot = open.get(driven.start);
       if (!shot) return;
       open.delete(driven.start);
+      answered.delete(driven.start);
       if (shot.take) this.#drove(lane, shot, driven);
       this.#news();
     };
@@ -351,9 +380,13 @@ export class LipPath {
         capacity: 32,
         stall: STALL,
         expires: (shot) => this.#due(shot.start, LEAST),
-        onLost: (shot, why) => lost(shot.start, why === 'failed' ? 'failed' : 'late'),
+        onLost: (shot, why) => {
+          if (why === 'failed') for (const start of heldBefore(shot, open, answered)) lost(start, 'failed');
+          lost(shot.start, why === 'failed' ? 'failed' : 'late');
+        },
         onServed: (span, now) => driving.watch.latency.add(span, now),
       }),
+      tap(({ start }) => answered.add(start)),
     );
     const { restorer } = stages;
     const finished$ =
@@ -546,6 +579,19 @@ export class LipPath {
       up.abort();
     }
   }
+}
+
+/**
+ * Shots that a driver which failed on `shot` had taken before it: drivers may gather several before they answer, and answer
+ * in order.
+ */
+function heldBefore(
+  { start }: Shot,
+  open: ReadonlyMap<MediaTime, Shot>,
+  answered: ReadonlySet<MediaTime>,
+): MediaTime[] {
+  const order = [...open.keys()];
+  return order.slice(0, Math.max(0, order.indexOf(start))).filter((each) => !answered.has(each));
 }
 
 /** Stretches that follow each other for the same reason are one. */
