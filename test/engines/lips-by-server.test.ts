@@ -142,7 +142,7 @@ describe.for(['http', 'grpc'] as const)('networks on a server, over %s', (transp
     const rough: Rough = { start: at(0), end: at(40_000), frame, face, driven };
     for (const engine of [gpen, codeformer, gfpgan]) {
       const made = async (place: object) => {
-        const stage = await engine.load(engine.config.parse({ most: 0, ...place }) as never, within);
+        const stage = await engine.load(engine.config.parse({ most: 0, ...place }), within);
         for await (const each of stage.run(feed([rough]), { signal: new AbortController().signal, clock })) return each;
         return expect.unreachable();
       };
@@ -241,23 +241,24 @@ function programme(lipDriver: Stage<'lipDriver'>, within: Scope) {
 test('a session that the server has no room for shows its pictures as they are, and drives again when there is room', async () => {
   await using within = new Scope('refused');
   const { server, http } = await serve([WAV2LIP], within);
-  const { path, faults, look, take } = programme(await wav2lipWith({ server: http, session: 'anna' }, within), within);
-  await look();
-  expect(await take()).toEqual({ patches: 4, left: [] });
+  const show = programme(await wav2lipWith({ server: http, session: 'anna' }, within), within);
+  const { path, faults } = show;
+  await show.look();
+  expect(await show.take()).toEqual({ patches: 4, left: [] });
   expect(path.able).toBe(true);
 
   // Others come, and take all that is left when this one has been silent for a while.
   server.release('anna');
   const { freeFaces } = server.capacity().models[0]!;
   server.claim('others', 'wav2lip', freeFaces!);
-  expect(await take()).toEqual({ patches: 0, left: ['failed'] });
+  expect(await show.take()).toEqual({ patches: 0, left: ['failed'] });
   expect(faults.map(({ stage, kind }) => [stage, kind])).toEqual([['lipDriver', 'overloaded']]);
   expect(path.able).toBe(false);
   expect(path.reports.find(({ kind }) => kind === 'lipDriver')).toMatchObject({ state: 'down', faults: 1 });
   expect(server.refused).toBeGreaterThan(0);
 
   server.release('others');
-  expect(await take()).toEqual({ patches: 4, left: [] });
+  expect(await show.take()).toEqual({ patches: 4, left: [] });
   expect(path.able).toBe(true);
 });
 
@@ -278,16 +279,17 @@ describe('a server that is killed', () => {
     await using within = new Scope('killed');
     const first = await start(0);
     const stage = await wav2lipWith({ server: first.http }, within);
-    const { path, faults, look, take } = programme(stage, within);
-    await look();
-    expect(await take()).toEqual({ patches: 4, left: [] });
+    const show = programme(stage, within);
+    const { path, faults } = show;
+    await show.look();
+    expect(await show.take()).toEqual({ patches: 4, left: [] });
     first.child.kill('SIGKILL');
     await new Promise((done) => first.child.once('exit', done));
-    expect(await take()).toEqual({ patches: 0, left: ['failed'] });
+    expect(await show.take()).toEqual({ patches: 0, left: ['failed'] });
     expect(faults.map(({ kind }) => kind)).toEqual(['unavailable']);
     expect(path.able).toBe(false);
     await start(Number(new URL(first.http).port));
-    await vi.waitFor(async () => expect(await take()).toEqual({ patches: 4, left: [] }), { timeout: 30_000 });
+    await vi.waitFor(async () => expect(await show.take()).toEqual({ patches: 4, left: [] }), { timeout: 30_000 });
     expect(path.able).toBe(true);
   });
 });
