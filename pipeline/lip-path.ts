@@ -132,6 +132,8 @@ interface Lane {
   readonly running: Subscription;
   readonly stop: AbortController;
   report: Account | undefined;
+  /** The driver has been given up: nothing more is driven. */
+  spent: boolean;
   /** Takes that came, and those that are through. */
   given: number;
   done: number;
@@ -386,14 +388,20 @@ export class LipPath {
         },
         onServed: (span, now) => driving.watch.latency.add(span, now),
       }),
-      tap(({ start }) => answered.add(start)),
+      tap({
+        next: ({ start }) => answered.add(start),
+        complete: () => {
+          lane.spent = true;
+          for (const start of [...open.keys()]) if (!answered.has(start)) lost(start, 'failed');
+        },
+      }),
     );
     const { restorer } = stages;
     const finished$ =
       restorer && restoring ? answered$.pipe(this.#restored(restorer, restoring, wiring, open)) : answered$;
     const running = new Subscription();
     const takes = new Mailbox<Take>(TAKES);
-    const counts = { report: undefined, given: 0, done: 0 };
+    const counts = { report: undefined, spent: false, given: 0, done: 0 };
     const lane: Lane = { language, takes, shots$, wiring, open, running, stop, ...counts };
     this.#lanes.set(language, lane);
     running.add(finished$.subscribe(out));
@@ -410,6 +418,7 @@ export class LipPath {
   ): OperatorFunction<Driven, Driven> {
     return (driven$) =>
       new Observable((out) => {
+        let spent = false;
         const rough$ = new Subject<Rough>();
         const both = new Subscription();
         both.add(
@@ -423,12 +432,12 @@ export class LipPath {
                 onServed: (span, now) => vital.watch.latency.add(span, now),
               }),
             )
-            .subscribe((driven) => out.next(driven)),
+            .subscribe({ next: (driven) => out.next(driven), complete: () => (spent = true) }),
         );
         both.add(
           driven$.subscribe((driven) => {
             const shot = open.get(driven.start);
-            if (!shot || driven.patches.length === 0) return out.next(driven);
+            if (!shot || spent || driven.patches.length === 0) return out.next(driven);
             const { start, end, frame, face } = shot;
             rough$.next({ start, end, frame, face, driven });
           }),
@@ -469,7 +478,9 @@ export class LipPath {
     const account: Account = (lane.report = { take, pictures: 0, driven: 0, left: [] });
     let before: VideoFrame | undefined;
     const shoot = async (frame: VideoFrame, end: MediaTime) => {
-      const shot = await this.#shot(take, driven, frame, end);
+      const shot: Shot | { readonly why: Reason } = lane.spent
+        ? { why: 'failed' }
+        : await this.#shot(take, driven, frame, end);
       account.pictures += 1;
       if ('why' in shot) {
         this.#options.onDriven(lane.language, { start: frame.start, patches: [] });

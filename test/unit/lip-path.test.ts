@@ -184,6 +184,38 @@ describe('a recorded programme', () => {
     lips.close();
   });
 
+  test.for(['driver', 'restorer'] as const)('a %s that is given up holds nothing up', async (which) => {
+    const broken = () => {
+      throw new Fault(which === 'driver' ? 'lipDriver' : 'restorer', 'broken', 'no more');
+    };
+    const restorer: Stage<'restorer'> = {
+      kind: 'restorer',
+      engine: 'broken',
+      caps: { lookahead: ms(0) },
+      async *run(input) {
+        for await (const { driven } of input) yield driven.start < picture(12) ? driven : broken();
+      },
+    };
+    const driver = paintingDriver([], (shot) => void (which === 'driver' && shot.start >= picture(12) && broken()));
+    const stages = lipStagesOf({ lipDriver: driver, ...(which === 'restorer' && { restorer }) });
+    const { lips, driven, reports, look } = path(stages);
+    await look(0, 60);
+    lips.end();
+    lips.drive(takeOver(10, 20));
+    lips.drive(takeOver(30, 40, 'u1'));
+    await lips.settled();
+    const all = [...Array(10).keys()].flatMap((n) => [10 + n, 30 + n]).toSorted((a, b) => a - b);
+    const wanted = which === 'driver' ? [10, 11] : all;
+    expect(driven.map(({ start }) => start / ms(40)).toSorted((a, b) => a - b)).toEqual(wanted);
+    expect(reports.map(({ pictures }) => pictures)).toEqual([10, 10]);
+    if (which === 'driver') {
+      expect(reports[0]?.left).toEqual([{ start: picture(12), end: picture(20), why: 'failed' }]);
+      expect(reports[1]?.left).toEqual([{ start: picture(30), end: picture(40), why: 'failed' }]);
+    }
+    expect(lips.able).toBe(which === 'restorer');
+    lips.close();
+  });
+
   test('drivers that want to get to know faces see some of them, and drive none of those', async () => {
     const shots: Shot[] = [];
     const driver = paintingDriver(shots, undefined, { watches: true });
