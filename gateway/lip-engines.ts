@@ -1,3 +1,4 @@
+import { randomUUID } from 'node:crypto';
 import type { Scope } from '../media/scope.ts';
 import type { EngineRegistry } from '../models/engine.ts';
 import { profile as profileCalled } from '../models/store/profiles.ts';
@@ -51,9 +52,13 @@ export async function lipStages(
   scope: Scope,
   onFault: (kind: LipKind, failure: unknown) => void = () => {},
 ): Promise<LipStages> {
+  // A model server tells by it that calls of several engines are one session's.
+  const session = randomUUID();
   const load = async <K extends LipKind>(kind: K): Promise<Stage<K> | undefined> => {
     const engine = chosen(kind, spec, registry);
-    return engine && honest(await registry.load(kind, engine.engine, engine.settings, scope));
+    if (!engine) return undefined;
+    const told = registry.takes(kind, engine.engine, 'session') ? { session } : {};
+    return honest(await registry.load(kind, engine.engine, { ...told, ...engine.settings }, scope));
   };
   const improving = <K extends LipKind>(kind: K) =>
     load(kind).catch((failure: unknown) => {

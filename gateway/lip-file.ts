@@ -54,6 +54,8 @@ const BITS_PER_PIXEL = 0.4;
  * It looks ahead of what it drives and drives ahead of what it writes, in one go through the file: memory does not grow with
  * the programme.
  *
+ * Voices have spoken by then, so what faces show (`LipPath`'s `onGuide`) comes too late for them and is left out.
+ *
  * @returns nothing when the file has no pictures
  */
 export async function driveFile(options: LipFileOptions, scope: Scope): Promise<LipFileReport | undefined> {

@@ -1,4 +1,4 @@
-import { Observable, type OperatorFunction, Subject, Subscription } from 'rxjs';
+import { Observable, type OperatorFunction, Subject, Subscription, tap } from 'rxjs';
 import type { AudioChunk } from '../media/audio.ts';
 import type { Clock } from '../media/clock.ts';
 import { Mailbox } from '../media/mailbox.ts';
@@ -15,13 +15,14 @@ import {
 } from '../media/time.ts';
 import type { VideoFrame } from '../media/video-frame.ts';
 import { AudioMemory } from './audio-memory.ts';
-import type { Language, SpeakerId, UtteranceId } from './domain.ts';
+import type { Guide, Language, SpeakerId, UtteranceId } from './domain.ts';
 import type { Driven, Face, FaceId, Rough, Scene, Seen, Shot, Speaking, Take, Unfit } from './face.ts';
 import { Fault } from './fault.ts';
 import { FaceStrips } from './face-strip.ts';
+import { Guides } from './guide.ts';
 import type { StageReport, Vital } from './health.ts';
 import { type Bound, FADE, aim } from './shots.ts';
-import { Sightings } from './sightings.ts';
+import { Sightings, faceIn } from './sightings.ts';
 import type { Stage } from './stage.ts';
 import { type Pace, Wiring } from './wiring.ts';
 
@@ -48,7 +49,9 @@ export interface Binder {
   /** Somebody said something; its scene has been scored, if it could be. */
   hear(saying: Saying): void;
   /** Which face a take drives when, in pieces that follow each other. */
-  bind(take: Take): readonly (Interval & { readonly face?: FaceId; readonly why: string })[];
+  bind(
+    take: Pick<Take, 'utterance' | 'speaker' | 'start' | 'end'>,
+  ): readonly (Interval & { readonly face?: FaceId; readonly why: string })[];
 }
 
 /** What is to be laid on a picture; nothing where it stays as it is. */
@@ -81,6 +84,11 @@ export interface LipPathOptions {
   readonly onDriven: (language: Language, driven: DrivenPicture) => void;
   readonly onTake?: (report: TakeReport) => void;
   readonly onSeen?: (seen: Seen) => void;
+  /**
+   * What the face of whoever said something showed, as soon as it is known whose that is; nothing where it was not to be
+   * seen for most of it.
+   */
+  readonly onGuide?: (utterance: UtteranceId, guide: Guide) => void;
   readonly onFault?: (fault: Fault) => void;
   /** How far back pictures are remembered. */
   readonly keep?: Span;
@@ -124,6 +132,8 @@ interface Lane {
   readonly running: Subscription;
   readonly stop: AbortController;
   report: Account | undefined;
+  /** The driver has been given up: nothing more is driven. */
+  spent: boolean;
   /** Takes that came, and those that are through. */
   given: number;
   done: number;
@@ -153,6 +163,7 @@ export class LipPath {
   readonly #pending = new Map<MediaTime, VideoFrame>();
   readonly #audio: AudioMemory;
   readonly #strips = new FaceStrips({ keep: STRIPS });
+  readonly #guides = new Guides();
   readonly #lanes = new Map<Language, Lane>();
   readonly #sayings = new Map<UtteranceId, { readonly saying: Saying; readonly judged: Promise<void> }>();
   readonly #life = new AbortController();
@@ -307,9 +318,25 @@ export class LipPath {
       }
       if (speaking) binder.score(speaking, scene.pcm);
       binder.hear(saying);
+      this.#guide(saying);
     });
     this.#judging = judged.catch(() => {});
     await judged;
+  }
+
+  /** Tells what the speaker's face showed. Utterances are judged in their order, so looks come in theirs. */
+  #guide({ id, speaker, start, end }: Saying): void {
+    const { binder, onGuide } = this.#options;
+    if (!onGuide) return;
+    for (const { face: bound, ...piece } of binder.bind({ utterance: id, speaker, start, end })) {
+      if (bound === undefined) continue;
+      for (const seen of this.sightings.during(piece)) {
+        const face = faceIn(seen, bound);
+        if (face) this.#guides.saw(speaker, seen.start, face);
+      }
+    }
+    const guide = this.#guides.of({ speaker, start, end });
+    if (guide) onGuide(id, guide);
   }
 
   async #answer(stage: Stage<'activeSpeaker'>, scene: Scene): Promise<Speaking | undefined> {
@@ -333,9 +360,12 @@ export class LipPath {
     const restoring = stages.restorer && wiring.vital(stages.restorer, language);
     const shots$ = new Subject<Shot>();
     const [stop, open] = [new AbortController(), new Map<MediaTime, Shot>()];
+    /** Shots that the driver has answered and that are being restored. */
+    const answered = new Set<MediaTime>();
     const lost = (start: MediaTime, why: Reason) => {
       const shot = open.get(start);
       open.delete(start);
+      answered.delete(start);
       if (shot?.take) this.#leave(lane, shot, why);
       this.#news();
     };
@@ -343,6 +373,7 @@ export class LipPath {
       const shot = open.get(driven.start);
       if (!shot) return;
       open.delete(driven.start);
+      answered.delete(driven.start);
       if (shot.take) this.#drove(lane, shot, driven);
       this.#news();
     };
@@ -351,8 +382,18 @@ export class LipPath {
         capacity: 32,
         stall: STALL,
         expires: (shot) => this.#due(shot.start, LEAST),
-        onLost: (shot, why) => lost(shot.start, why === 'failed' ? 'failed' : 'late'),
+        onLost: (shot, why) => {
+          if (why === 'failed') for (const start of heldBefore(shot, open, answered)) lost(start, 'failed');
+          lost(shot.start, why === 'failed' ? 'failed' : 'late');
+        },
         onServed: (span, now) => driving.watch.latency.add(span, now),
+      }),
+      tap({
+        next: ({ start }) => answered.add(start),
+        complete: () => {
+          lane.spent = true;
+          for (const start of [...open.keys()]) if (!answered.has(start)) lost(start, 'failed');
+        },
       }),
     );
     const { restorer } = stages;
@@ -360,7 +401,7 @@ export class LipPath {
       restorer && restoring ? answered$.pipe(this.#restored(restorer, restoring, wiring, open)) : answered$;
     const running = new Subscription();
     const takes = new Mailbox<Take>(TAKES);
-    const counts = { report: undefined, given: 0, done: 0 };
+    const counts = { report: undefined, spent: false, given: 0, done: 0 };
     const lane: Lane = { language, takes, shots$, wiring, open, running, stop, ...counts };
     this.#lanes.set(language, lane);
     running.add(finished$.subscribe(out));
@@ -377,6 +418,7 @@ export class LipPath {
   ): OperatorFunction<Driven, Driven> {
     return (driven$) =>
       new Observable((out) => {
+        let spent = false;
         const rough$ = new Subject<Rough>();
         const both = new Subscription();
         both.add(
@@ -390,12 +432,12 @@ export class LipPath {
                 onServed: (span, now) => vital.watch.latency.add(span, now),
               }),
             )
-            .subscribe((driven) => out.next(driven)),
+            .subscribe({ next: (driven) => out.next(driven), complete: () => (spent = true) }),
         );
         both.add(
           driven$.subscribe((driven) => {
             const shot = open.get(driven.start);
-            if (!shot || driven.patches.length === 0) return out.next(driven);
+            if (!shot || spent || driven.patches.length === 0) return out.next(driven);
             const { start, end, frame, face } = shot;
             rough$.next({ start, end, frame, face, driven });
           }),
@@ -436,7 +478,9 @@ export class LipPath {
     const account: Account = (lane.report = { take, pictures: 0, driven: 0, left: [] });
     let before: VideoFrame | undefined;
     const shoot = async (frame: VideoFrame, end: MediaTime) => {
-      const shot = await this.#shot(take, driven, frame, end);
+      const shot: Shot | { readonly why: Reason } = lane.spent
+        ? { why: 'failed' }
+        : await this.#shot(take, driven, frame, end);
       account.pictures += 1;
       if ('why' in shot) {
         this.#options.onDriven(lane.language, { start: frame.start, patches: [] });
@@ -546,6 +590,19 @@ export class LipPath {
       up.abort();
     }
   }
+}
+
+/**
+ * Shots that a driver which failed on `shot` had taken before it: drivers may gather several before they answer, and answer
+ * in order.
+ */
+function heldBefore(
+  { start }: Shot,
+  open: ReadonlyMap<MediaTime, Shot>,
+  answered: ReadonlySet<MediaTime>,
+): MediaTime[] {
+  const order = [...open.keys()];
+  return order.slice(0, Math.max(0, order.indexOf(start))).filter((each) => !answered.has(each));
 }
 
 /** Stretches that follow each other for the same reason are one. */

@@ -2,7 +2,7 @@ import type { AudioChunk } from '../../media/audio.ts';
 import type { Anchor } from '../../media/clock.ts';
 import type { Interval, MediaTime, Span } from '../../media/time.ts';
 import type { EncodedPicture, VideoCodec } from '../../media/video.ts';
-import type { Language } from '../../pipeline/domain.ts';
+import type { Guide, Language, UtteranceId } from '../../pipeline/domain.ts';
 import type { FaceSpan } from '../../pipeline/cue-layout.ts';
 import type { Take } from '../../pipeline/face.ts';
 import type { StageReport } from '../../pipeline/health.ts';
@@ -27,6 +27,8 @@ export type ToLips =
   /** Somebody speaks, or a take is to be driven: pictures of that interval are looked at. */
   | { readonly type: 'attend'; readonly interval: Interval }
   | { readonly type: 'said'; readonly saying: Saying }
+  /** A voice takes guides: they are told from now on. */
+  | { readonly type: 'guides' }
   | { readonly type: 'take'; readonly take: Take }
   | { readonly type: 'forget'; readonly language: Language }
   | { readonly type: 'stop' };
@@ -36,6 +38,8 @@ export type FromLips =
   | { readonly type: 'ready' }
   | { readonly type: 'driven'; readonly language: Language; readonly driven: DrivenPicture }
   | { readonly type: 'report'; readonly report: TakeReport }
+  /** What the face of whoever said that showed. */
+  | { readonly type: 'guide'; readonly utterance: UtteranceId; readonly guide: Guide }
   /** Where faces are, the largest first. */
   | { readonly type: 'faces'; readonly at: MediaTime; readonly faces: readonly FaceSpan[] }
   | { readonly type: 'fault'; readonly stage: string; readonly kind: string; readonly message: string }

@@ -49,6 +49,8 @@ let footage: Footage | undefined;
 let looking: AbortController | undefined;
 let path: LipPath | undefined;
 let [seen, skipped] = [0, 0];
+/** Whether a voice takes guides. */
+let guiding = false;
 let facesTold: MediaTime | undefined;
 /** Of the pictures that are looked at. */
 let height = 1;
@@ -76,6 +78,9 @@ async function start({ spec, keep: held }: Extract<ToLips, { type: 'start' }>): 
     onDriven: (language, driven) => tell({ type: 'driven', language, driven }),
     onTake: (report) => tell({ type: 'report', report }),
     onSeen: tellFaces,
+    onGuide: (utterance, guide) => {
+      if (guiding) tell({ type: 'guide', utterance, guide });
+    },
     onFault: ({ stage, kind, message }) => tell({ type: 'fault', stage, kind, message }),
   });
   scope.defer(() => path?.close());
@@ -190,6 +195,9 @@ function hear(message: ToLips): void {
       return news();
     case 'said':
       return path?.said(message.saying);
+    case 'guides':
+      guiding = true;
+      return;
     case 'take':
       attention.add(message.take);
       news();

@@ -7,7 +7,7 @@ import type { Scope } from '../../media/scope.ts';
 import { type Interval, type MediaTime, type Span, between, ms, seconds, toMs } from '../../media/time.ts';
 import type { AccessUnit, VideoCodec } from '../../media/video.ts';
 import type { FaceSpan } from '../../pipeline/cue-layout.ts';
-import type { Language } from '../../pipeline/domain.ts';
+import type { Guide, Language, UtteranceId } from '../../pipeline/domain.ts';
 import type { Take } from '../../pipeline/face.ts';
 import type { StageReport } from '../../pipeline/health.ts';
 import type { DrivenPicture, Saying, TakeReport } from '../../pipeline/lip-path.ts';
@@ -39,6 +39,8 @@ const LOADS_WITHIN = 60_000;
 const CRASHING = seconds(60);
 /** Places of faces that are remembered. */
 const FACES = 256;
+/** Utterances whose guides are remembered. */
+const GUIDES = 64;
 
 /**
  * The session's picture process: fed with what comes in, asked to drive takes. It may be slow, hang or die at any time;
@@ -60,6 +62,8 @@ export class Lips {
   #watchdog: NodeJS.Timeout | undefined;
   #again: NodeJS.Timeout | undefined;
   #faces: { readonly at: MediaTime; readonly faces: readonly FaceSpan[] }[] = [];
+  readonly #guides = new Map<UtteranceId, Guide>();
+  #guiding = false;
   #restarts = 0;
   #unsent = 0;
 
@@ -79,6 +83,10 @@ export class Lips {
   /** Whether mouths can be driven at present. */
   get able(): boolean {
     return this.#ready && this.#pulse?.able === true;
+  }
+  /** Whether takes are of use: also while it cannot drive, as a stage that is down shows on the next one that it is up again. */
+  get listens(): boolean {
+    return this.#ready;
   }
   get stages(): readonly StageReport[] {
     return this.#pulse?.stages ?? [];
@@ -106,6 +114,17 @@ export class Lips {
   faceAt(at: MediaTime): FaceSpan | undefined {
     const near = this.#faces.findLast((each) => Math.abs(between(each.at, at)) < ms(1_000));
     return near?.faces[0];
+  }
+
+  /** What the face of whoever said that showed, as far as it is known by now. */
+  guideOf(utterance: UtteranceId): Guide | undefined {
+    return this.#guides.get(utterance);
+  }
+  /** Asks for guides from now on: a voice takes them. */
+  guide(): void {
+    if (this.#guiding) return;
+    this.#guiding = true;
+    this.#send({ type: 'guides' });
   }
 
   codec(codec: VideoCodec): void {
@@ -174,6 +193,7 @@ export class Lips {
     child.once('error', () => this.#exited(child, null, null));
     this.#watch(LOADS_WITHIN);
     this.#send({ type: 'start', spec, keep });
+    if (this.#guiding) this.#send({ type: 'guides' });
     if (this.#codec) this.#send({ type: 'codec', codec: this.#codec });
     if (this.#schedule) this.#send(this.#schedule);
   }
@@ -191,6 +211,13 @@ export class Lips {
       case 'faces':
         this.#faces.push({ at: message.at, faces: message.faces });
         if (this.#faces.length > FACES) this.#faces.shift();
+        return;
+      case 'guide':
+        this.#guides.set(message.utterance, message.guide);
+        for (const old of this.#guides.keys()) {
+          if (this.#guides.size <= GUIDES) break;
+          this.#guides.delete(old);
+        }
         return;
       case 'fault':
         return onFault(message);

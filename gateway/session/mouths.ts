@@ -7,7 +7,7 @@ import { type Interval, type MediaTime, type Span, earlier, later, ms } from '..
 import type { Patch } from '../../media/video-frame.ts';
 import type { AccessUnit, VideoCodec } from '../../media/video.ts';
 import type { FaceSpan } from '../../pipeline/cue-layout.ts';
-import type { Clip, Language, Utterance, UtteranceId } from '../../pipeline/domain.ts';
+import type { Clip, Guide, Language, Utterance, UtteranceId } from '../../pipeline/domain.ts';
 import type { Take } from '../../pipeline/face.ts';
 import type { StageReport } from '../../pipeline/health.ts';
 import type { DrivenPicture, TakeReport } from '../../pipeline/lip-path.ts';
@@ -167,7 +167,7 @@ export class Mouths {
   placed(clip: Clip): void {
     const line = this.#lines.get(clip.language);
     const utterance = this.#said.get(clip.utterance);
-    if (!line || !utterance || !this.able) return;
+    if (!line || !utterance || !this.#lips.listens || this.#codec === undefined) return;
     const take = takeOf(clip, utterance);
     this.#takes += 1;
     const { start, end } = take;
@@ -182,6 +182,14 @@ export class Mouths {
   }
   faceAt(at: MediaTime): FaceSpan | undefined {
     return this.#lips.faceAt(at);
+  }
+  /** A voice takes guides: they are made from now on. */
+  guide(): void {
+    this.#lips.guide();
+  }
+  /** What the face of whoever said that showed, if that is known yet: nobody waits for it. */
+  guideOf(utterance: UtteranceId): Guide | undefined {
+    return this.#lips.guideOf(utterance);
   }
 
   /**

@@ -11,7 +11,7 @@ import { registry } from '../../models/index.ts';
 import { networkReports } from '../../models/runtime/network-report.ts';
 import { spendingReports } from '../../models/service/spending.ts';
 import { syllables, usualRate } from '../../models/translate/syllables.ts';
-import type { Clip, Cue, Language } from '../../pipeline/domain.ts';
+import type { Clip, Cue, Language, UtteranceId } from '../../pipeline/domain.ts';
 import { type Dubbing, dub } from '../../pipeline/dub.ts';
 import type { Fault } from '../../pipeline/fault.ts';
 import { Lag, type LagBounds } from '../../pipeline/lag.ts';
@@ -326,7 +326,10 @@ export class Session implements Sink {
       expression: spec.voices.expression,
       cloning: spec.voices.cloning === 'consented',
       place: (clip) => this.#place(clip),
-      ...(mouths && { faceAt: (t: MediaTime) => mouths.faceAt(t) }),
+      ...(mouths && {
+        faceAt: (t: MediaTime) => mouths.faceAt(t),
+        guideOf: (utterance: UtteranceId) => mouths.guideOf(utterance),
+      }),
       generation: resume?.generation ?? 0,
       ...within(this.#lag.wanted),
     });
@@ -372,6 +375,7 @@ export class Session implements Sink {
     this.#languages.set(language, scope);
     const stages = await this.#engines.language(language, scope);
     if (scope.signal.aborted) return;
+    if (stages.synthesizer?.caps.guides) this.#mouths?.guide();
     const { cues$ } = dubbing.addLanguage(language, stages);
     cues$.subscribe((cue) => this.#cue(cue));
   }

@@ -1,6 +1,6 @@
+import { packedRgb } from '../../media/colour.ts';
 import { type Box, type VideoFrame, cutOut, evenBox } from '../../media/video-frame.ts';
 import type { Face, Seen } from '../../pipeline/face.ts';
-import { rgbOf } from '../lips/remote-crop.ts';
 import type { Network } from '../runtime/tensor.ts';
 import {
   closedBelow,
@@ -143,7 +143,7 @@ function faceSquare({ frame }: Watched, { landmarks }: Face, size: number): Floa
   const side = Math.max(width, height);
   const box = { left: left + (width - side) / 2, top: top + (height - side) / 2, width: side, height: side };
   const part = evenBox(box, frame);
-  return squareOf(rgbOf(cutOut(frame, part), frame.colour), part, box, size);
+  return squareOf(packedRgb(cutOut(frame, part), frame.colour, frame.height), part, box, size);
 }
 
 /** Keeps at most so many of a stream, evenly. */

@@ -1,8 +1,8 @@
 import { existsSync } from 'node:fs';
 import { join } from 'node:path';
+import { packedRgb } from '../../media/colour.ts';
 import type { Scope } from '../../media/scope.ts';
 import { type Box, type VideoFrame, cutOut, evenBox } from '../../media/video-frame.ts';
-import { rgbOf } from '../lips/remote-crop.ts';
 import { openOnnx } from '../runtime/onnx.ts';
 import { type Network, floats, floatsOf } from '../runtime/tensor.ts';
 import { modelDirectory } from '../store/weights.ts';
@@ -86,7 +86,7 @@ export class SyncTally {
 export function pixelsOf(frame: VideoFrame, place: FacePlace): Pixels {
   const { left, top, right, bottom } = cropArea(place);
   const box = evenBox({ left, top, width: Math.max(0, right - left), height: Math.max(0, bottom - top) }, frame);
-  const bgr = rgbOf(cutOut(frame, box), frame.colour);
+  const bgr = packedRgb(cutOut(frame, box), frame.colour, frame.height);
   for (let i = 0; i < bgr.length; i += 3) [bgr[i], bgr[i + 2]] = [bgr[i + 2]!, bgr[i]!];
   return { ...box, bgr };
 }

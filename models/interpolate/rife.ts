@@ -1,13 +1,13 @@
 import { existsSync } from 'node:fs';
 import { join } from 'node:path';
 import { z } from 'zod';
+import { decodingOf, encodingOf, toRgb, toYuv } from '../../media/colour.ts';
 import { at, between, ms } from '../../media/time.ts';
 import type { VideoFrame } from '../../media/video-frame.ts';
 import type { Pair } from '../../pipeline/face.ts';
 import { Fault } from '../../pipeline/fault.ts';
 import { until } from '../../pipeline/until.ts';
 import { defineEngine } from '../engine.ts';
-import { matrixOf, toRgb, toYuv } from '../restore/rgb.ts';
 import { networkSettings } from '../runtime/runtime-settings.ts';
 import { type Network, type Tensor, floats, floatsOf } from '../runtime/tensor.ts';
 import { openModelFile } from '../store/model-file.ts';
@@ -35,17 +35,17 @@ export const RIFE: ModelCard = {
 export function rgbOf({ width, height, colour, y, u, v }: VideoFrame): Tensor {
   const [wide, high] = [Math.ceil(width / GRID) * GRID, Math.ceil(height / GRID) * GRID];
   const data = new Float32Array(3 * wide * high);
-  const matrix = matrixOf(colour, height);
+  const decoding = decodingOf(colour, height);
   const half = (width + 1) >> 1;
-  const rgb = new Float32Array(3);
+  const rgb = new Float64Array(3);
   const area = wide * high;
   for (let row = 0, i = 0; row < high; row += 1) {
     const py = Math.min(row, height - 1);
     for (let column = 0; column < wide; column += 1, i += 1) {
       const px = Math.min(column, width - 1);
       const chroma = (py >> 1) * half + (px >> 1);
-      toRgb(y[py * width + px]!, u[chroma]!, v[chroma]!, matrix, rgb);
-      for (let plane = 0; plane < 3; plane += 1) data[plane * area + i] = Math.min(1, Math.max(0, rgb[plane]!));
+      toRgb(y[py * width + px]!, u[chroma]!, v[chroma]!, decoding, rgb);
+      for (let plane = 0; plane < 3; plane += 1) data[plane * area + i] = Math.min(1, Math.max(0, rgb[plane]! / 255));
     }
   }
   return floats(data, [1, 3, high, wide]);
@@ -55,17 +55,17 @@ export function rgbOf({ width, height, colour, y, u, v }: VideoFrame): Tensor {
 export function planesOf(made: Tensor, { width, height, colour }: VideoFrame): Pick<VideoFrame, 'y' | 'u' | 'v'> {
   const [high, wide] = [made.dims[2]!, made.dims[3]!];
   const data = floatsOf(made, 'output');
-  const matrix = matrixOf(colour, height);
+  const encoding = encodingOf(colour, height);
   const area = wide * high;
   const [halfWidth, halfHeight] = [(width + 1) >> 1, (height + 1) >> 1];
   const y = new Uint8ClampedArray(width * height);
   const [us, vs] = [new Float32Array(halfWidth * halfHeight), new Float32Array(halfWidth * halfHeight)];
   const counts = new Uint8Array(halfWidth * halfHeight);
-  const yuv = new Float32Array(3);
+  const yuv = new Float64Array(3);
   for (let row = 0; row < height; row += 1) {
     for (let column = 0; column < width; column += 1) {
       const i = row * wide + column;
-      toYuv(data[i]!, data[area + i]!, data[2 * area + i]!, matrix, yuv);
+      toYuv(255 * data[i]!, 255 * data[area + i]!, 255 * data[2 * area + i]!, encoding, yuv);
       y[row * width + column] = yuv[0]!;
       const chroma = (row >> 1) * halfWidth + (column >> 1);
       us[chroma]! += yuv[1]!;

@@ -1,4 +1,5 @@
-import type { Box, Colour, Patch, VideoFrame } from '../../media/video-frame.ts';
+import { type Coding, decodingOf, encodingOf, toRgb as rgbOf, toYuv } from '../../media/colour.ts';
+import type { Box, Patch, VideoFrame } from '../../media/video-frame.ts';
 
 /** Red, green and blue, one plane after the other, each `width × height`, 0 … 255. */
 export interface Rgb {
@@ -7,41 +8,14 @@ export interface Rgb {
   readonly data: Uint8Array;
 }
 
-/** Weights of red and blue in luma, by ITU-T H.273 table 4. */
-const WEIGHTS: Readonly<Record<number, readonly [number, number]>> = {
-  1: [0.2126, 0.0722],
-  4: [0.3, 0.11],
-  5: [0.299, 0.114],
-  6: [0.299, 0.114],
-  7: [0.212, 0.087],
-  9: [0.2627, 0.0593],
-};
-/** How Y'CbCr numbers become red, green and blue, and back. */
-interface Conversion {
-  readonly kr: number;
-  readonly kb: number;
-  /** What black is, and how many steps there are for luma and for chroma. */
-  readonly black: number;
-  readonly luma: number;
-  readonly chroma: number;
-}
-
-/** Pictures that do not say are taken for BT.709 from 720 lines on, and for BT.601 below. */
-function conversionOf({ range, matrix }: Colour, lines: number): Conversion {
-  const [kr, kb] = WEIGHTS[matrix] ?? WEIGHTS[lines >= 720 ? 1 : 6]!;
-  return range === 'full'
-    ? { kr, kb, black: 0, luma: 255, chroma: 255 }
-    : { kr, kb, black: 16, luma: 219, chroma: 224 };
-}
-
 /**
  * The colours of a part of a picture; black where the box reaches beyond it.
  *
  * A chroma sample stands for the four pixels it was made of, so that going there and back changes nothing but rounding.
  */
 export function toRgb(frame: VideoFrame, box: Box): Rgb {
-  const { kr, kb, black, luma, chroma } = conversionOf(frame.colour, frame.height);
-  const kg = 1 - kr - kb;
+  const decoding = decodingOf(frame.colour, frame.height);
+  const one = new Float64Array(3);
   const { left, top, width, height } = box;
   const area = width * height;
   const data = new Uint8Array(3 * area);
@@ -53,13 +27,9 @@ export function toRgb(frame: VideoFrame, box: Box): Rgb {
     const coarse = ((top + row) >> 1) * stride;
     for (let column = first; column < last; column += 1) {
       const at = coarse + ((left + column) >> 1);
-      const y = ((frame.y[from + column]! - black) * 255) / luma;
-      const r = y + (2 * (1 - kr) * (frame.v[at]! - 128) * 255) / chroma;
-      const b = y + (2 * (1 - kb) * (frame.u[at]! - 128) * 255) / chroma;
+      rgbOf(frame.y[from + column]!, frame.u[at]!, frame.v[at]!, decoding, one);
       const to = row * width + column;
-      bytes[to] = r;
-      bytes[area + to] = (y - kr * r - kb * b) / kg;
-      bytes[2 * area + to] = b;
+      for (let plane = 0; plane < 3; plane += 1) bytes[plane * area + to] = one[plane]!;
     }
   }
   return { width, height, data };
@@ -90,11 +60,11 @@ export interface Blend {
  * @param ground what is there
  * @param rgb the colours, three planes as large as the ground, 0 … 255
  * @param share how much of them is seen, 0 … 1, per pixel of the ground; where it is 0 the ground does not change
- * @param lines of the whole picture
+ * @param rows of the whole picture
  */
-export function blended(ground: Patch, rgb: Float32Array, share: Float32Array, colour: Colour, lines: number): Blend {
-  const { kr, kb, black, luma, chroma } = conversionOf(colour, lines);
-  const kg = 1 - kr - kb;
+export function blended(ground: Patch, rgb: Float32Array, share: Float32Array, colour: Coding, rows: number): Blend {
+  const encoding = encodingOf(colour, rows);
+  const one = new Float64Array(3);
   const { width, height } = ground;
   const area = width * height;
   const [y, u, v] = [Float32Array.from(ground.y), Float32Array.from(ground.u), Float32Array.from(ground.v)];
@@ -103,16 +73,15 @@ export function blended(ground: Patch, rgb: Float32Array, share: Float32Array, c
       let [weight, blue, red] = [0, 0, 0];
       for (let n = 0; n < 4; n += 1) {
         const at = (row + (n >> 1)) * width + column + (n & 1);
-        const [r, g, b] = [rgb[at]!, rgb[area + at]!, rgb[2 * area + at]!];
-        const bright = kr * r + kg * g + kb * b;
-        y[at]! += share[at]! * (black + (bright * luma) / 255 - y[at]!);
+        toYuv(rgb[at]!, rgb[area + at]!, rgb[2 * area + at]!, encoding, one);
+        y[at]! += share[at]! * (one[0]! - y[at]!);
         weight += share[at]! / 4;
-        blue += (b - bright) / (8 * (1 - kb));
-        red += (r - bright) / (8 * (1 - kr));
+        blue += one[1]! / 4;
+        red += one[2]! / 4;
       }
       const at = (row >> 1) * (width >> 1) + (column >> 1);
-      u[at]! += weight * (128 + (blue * chroma) / 255 - u[at]!);
-      v[at]! += weight * (128 + (red * chroma) / 255 - v[at]!);
+      u[at]! += weight * (blue - u[at]!);
+      v[at]! += weight * (red - v[at]!);
     }
   }
   return { y, u, v };

@@ -9,6 +9,7 @@ import { batched } from '../runtime/batch.ts';
 import { openOnnx } from '../runtime/onnx.ts';
 import { networkSettings } from '../runtime/runtime-settings.ts';
 import type { Network } from '../runtime/tensor.ts';
+import { FacesAtWork, callerOf, networkAt, placeSettings } from '../serve/network-at.ts';
 import { type ModelCard, modelDirectory } from '../store/weights.ts';
 import { drivenBy } from './driving.ts';
 import { MuseTalkPath, type MuseTalkShape } from './musetalk-path.ts';
@@ -57,7 +58,12 @@ const Live = z.object({
 });
 
 const settings = z.strictObject({
-  model: z.string().min(1).optional().describe('Directory with the exported networks, instead of the model store.'),
+  model: z
+    .string()
+    .min(1)
+    .optional()
+    .describe('Directory with the exported networks, instead of the model store; with a server, live.json alone.'),
+  ...placeSettings,
   vae: z
     .enum(['sd-vae', 'taesd'])
     .default('sd-vae')
@@ -98,7 +104,14 @@ const WAIT = ms(1);
 export async function museTalkStage(
   open: (name: string) => Promise<Network>,
   live: z.output<typeof Live>,
-  { vae, batch, reuse, margin, feather, cheeks }: Omit<MuseTalkSettings, 'model' | 'runtime'>,
+  {
+    vae,
+    batch,
+    reuse,
+    margin,
+    feather,
+    cheeks,
+  }: Pick<MuseTalkSettings, 'vae' | 'batch' | 'reuse' | 'margin' | 'feather' | 'cheeks'>,
 ): Promise<Stage<'lipDriver'>> {
   const factor = live.vaes[vae];
   if (factor === undefined) {
@@ -121,6 +134,12 @@ export async function museTalkStage(
   return drivenBy(`musetalk ${vae}`, batch, () => new MuseTalkPath(networks, shape));
 }
 
+/**
+ * How often a second each network is asked about a face, where nothing is reused: what a server is told to judge by whether
+ * it can carry one more. A face is encoded twice a picture, masked and whole; sound is heard once a take.
+ */
+const RATES: Readonly<Record<string, number>> = { whisper: 0.5, sd_vae_encoder: 50, taesd_encoder: 50 };
+
 /** Reads `live.json` of exported networks. */
 export function liveIn(directory: string): z.output<typeof Live> {
   const file = join(directory, 'live.json');
@@ -140,6 +159,10 @@ export function liveIn(directory: string): z.output<typeof Live> {
  * Latents come from the picture that is driven, not from one prepared before, and are the mean that the VAE gives, where
  * the official script draws them at random.
  *
+ * With `server`, models `whisper`, `unet`, `parsing`, and `sd_vae_encoder` and `sd_vae_decoder` (or `taesd_…`) are
+ * computed there: `livedub models serve --models DIRECTORY`, of the directory that the export wrote. Runs of up to twice
+ * `batch` items must be taken there (`--max-batch`).
+ *
  * @see https://github.com/TMElyralab/MuseTalk (Zhang et al., "MuseTalk", arXiv 2410.10122)
  */
 export const musetalk = defineEngine({
@@ -157,11 +180,17 @@ export const musetalk = defineEngine({
   ],
   models: [MUSETALK_CARD],
   config: settings,
-  async load({ model, runtime, ...config }, scope) {
+  async load({ model, server, runtime, ...config }, scope) {
     const directory = exported(model);
-    const live = liveIn(directory);
+    const faces = new FacesAtWork();
     const open = (name: string) =>
-      openOnnx(join(directory, `${name}.onnx`), scope, { stage: 'lipDriver', name, settings: runtime });
-    return museTalkStage(open, live, config);
+      networkAt({ file: join(directory, `${name}.onnx`), server }, scope, {
+        stage: 'lipDriver',
+        name,
+        settings: runtime,
+        here: openOnnx,
+        remote: callerOf(config, faces.count, RATES[name]),
+      });
+    return faces.of(await museTalkStage(open, liveIn(directory), config));
   },
 });

@@ -1,4 +1,4 @@
-import { type Box, type Colour, type Patch, type Planes, cutOut, evenBox } from '../../media/video-frame.ts';
+import { type Box, type Patch, type Planes, cutOut, evenBox } from '../../media/video-frame.ts';
 import type { Face } from '../../pipeline/face.ts';
 
 /** A face cut out of its picture, and where its mouth may be replaced. */
@@ -38,72 +38,7 @@ export class CropPath {
   }
 }
 
-/** The coefficients of a matrix of ITU-T H.273: BT.709 for 1, BT.2020 for 9 and 10, BT.601 for the rest. */
-function luminances(matrix: number): readonly [red: number, blue: number] {
-  if (matrix === 1) return [0.2126, 0.0722];
-  if (matrix === 9 || matrix === 10) return [0.2627, 0.0593];
-  return [0.299, 0.114];
-}
 const byte = (value: number) => (value < 0 ? 0 : value > 255 ? 255 : Math.round(value));
-
-/** Red, green and blue of planes, row by row; a chroma sample counts for its four pixels. */
-export function rgbOf(
-  { width, height, y, u, v }: Planes,
-  { matrix, range }: Pick<Colour, 'matrix' | 'range'>,
-): Uint8Array {
-  const [kr, kb] = luminances(matrix);
-  const kg = 1 - kr - kb;
-  const [black, gain, chroma] = range === 'full' ? [0, 1, 255 / 255] : [16, 255 / 219, 255 / 224];
-  const rgb = new Uint8Array(3 * width * height);
-  const stride = (width + 1) >> 1;
-  for (let row = 0, at = 0; row < height; row += 1) {
-    for (let column = 0; column < width; column += 1, at += 1) {
-      const half = (row >> 1) * stride + (column >> 1);
-      const light = (y[at]! - black) * gain;
-      const blue = (u[half]! - 128) * chroma;
-      const red = (v[half]! - 128) * chroma;
-      rgb[3 * at] = byte(light + 2 * (1 - kr) * red);
-      rgb[3 * at + 1] = byte(light - (2 * kr * (1 - kr) * red) / kg - (2 * kb * (1 - kb) * blue) / kg);
-      rgb[3 * at + 2] = byte(light + 2 * (1 - kb) * blue);
-    }
-  }
-  return rgb;
-}
-
-/** Planes of red, green and blue; chroma is the mean of four pixels. `width` and `height` are even. */
-export function planesFromRgb(
-  rgb: Uint8Array,
-  width: number,
-  height: number,
-  { matrix, range }: Pick<Colour, 'matrix' | 'range'>,
-): Planes {
-  const [kr, kb] = luminances(matrix);
-  const kg = 1 - kr - kb;
-  const [black, gain, chroma] = range === 'full' ? [0, 1, 1] : [16, 219 / 255, 224 / 255];
-  const stride = width >> 1;
-  const [y, u, v] = [
-    new Uint8Array(width * height),
-    new Uint8Array(stride * (height >> 1)),
-    new Uint8Array(stride * (height >> 1)),
-  ];
-  const light = (at: number) => kr * rgb[3 * at]! + kg * rgb[3 * at + 1]! + kb * rgb[3 * at + 2]!;
-  for (let at = 0; at < width * height; at += 1) y[at] = byte(black + gain * light(at));
-  for (let row = 0; row < height; row += 2) {
-    for (let column = 0; column < width; column += 2) {
-      const first = row * width + column;
-      let [red, blue, luma] = [0, 0, 0];
-      for (const at of [first, first + 1, first + width, first + width + 1]) {
-        red += rgb[3 * at]! / 4;
-        blue += rgb[3 * at + 2]! / 4;
-        luma += light(at) / 4;
-      }
-      const half = (row >> 1) * stride + (column >> 1);
-      u[half] = byte(128 + (chroma * (blue - luma)) / (2 * (1 - kb)));
-      v[half] = byte(128 + (chroma * (red - luma)) / (2 * (1 - kr)));
-    }
-  }
-  return { width, height, y, u, v };
-}
 
 /** The outline of what speech moves: along the jaw, and over the upper lip below the nose. Indices of iBUG's 68 points. */
 const LOWER_FACE = [3, 4, 5, 6, 7, 8, 9, 10, 11, 12, 13, 33];

@@ -1,12 +1,13 @@
 import { int16From } from '../../media/bytes.ts';
 import { type ClockTime, type MediaTime, type Span, between, earlier, later, ms } from '../../media/time.ts';
+import { type Coding, matrixOf, packedRgb, planesOfRgb } from '../../media/colour.ts';
 import { type Patch, type Planes, cutOut } from '../../media/video-frame.ts';
 import type { Driven, FaceId, Shot, Take } from '../../pipeline/face.ts';
 import { Fault } from '../../pipeline/fault.ts';
 import type { StageScope } from '../../pipeline/stage.ts';
 import { until } from '../../pipeline/until.ts';
 import type { HttpClient } from '../service/http.ts';
-import { CropPath, type Mask, feathered, mouthMask, planesFromRgb, rgbOf } from './remote-crop.ts';
+import { CropPath, type Mask, feathered, mouthMask } from './remote-crop.ts';
 import { DriverLink } from './remote-link.ts';
 import {
   type Answered,
@@ -58,8 +59,7 @@ interface Waiting {
     readonly original: Patch;
     readonly mask: Mask;
     readonly weight: number;
-    readonly matrix: number;
-    readonly range: 'limited' | 'full';
+    readonly colour: Coding;
   };
   driven?: Driven;
 }
@@ -164,7 +164,7 @@ export async function* drive(
     if ('bytes' in said) {
       const waiting = expected(said.take, said.number);
       if (waiting?.onto) {
-        const { original, mask, weight, matrix, range } = waiting.onto;
+        const { original, mask, weight, colour } = waiting.onto;
         if (said.width !== original.width || said.height !== original.height) {
           throw wrong(
             `answered with ${said.width} × ${said.height} where ${original.width} × ${original.height} was sent`,
@@ -173,7 +173,7 @@ export async function* drive(
         const driven: Planes =
           said.format === 'i420'
             ? planesOf(said.bytes, said.width, said.height)
-            : planesFromRgb(said.bytes, said.width, said.height, { matrix, range });
+            : planesOfRgb(said.bytes, said.width, said.height, colour);
         const patch = feathered(original, driven, mask, weight);
         waiting.driven = { start: waiting.start, face: waiting.face, patches: patch ? [patch] : [] };
         asked.delete(waiting.key!);
@@ -229,7 +229,7 @@ export async function* drive(
       width: path.side,
       height: path.side,
       format,
-      matrix: frame.colour.matrix,
+      matrix: matrixOf(frame.colour, frame.height),
       range: frame.colour.range,
       samples: take.pcm.length,
       soundAt: take.clip.start,
@@ -285,11 +285,11 @@ export async function* drive(
   const ask = async ({ face, frame, start, weight }: Shot, opened: Open, waiting: Waiting) => {
     const box = opened.path.at(face, frame);
     const original = cutOut(frame, box);
-    const { matrix, range } = frame.colour;
+    const colour = { matrix: matrixOf(frame.colour, frame.height), range: frame.colour.range };
     const number = opened.pictures;
     opened.pictures += 1;
     credits -= 1;
-    waiting.onto = { original, mask: mouthMask(face.landmarks, box), weight, matrix, range };
+    waiting.onto = { original, mask: mouthMask(face.landmarks, box), weight, colour };
     waiting.key = keyOf(opened.number, number);
     asked.set(waiting.key, waiting);
     await link!.send(
@@ -303,7 +303,7 @@ export async function* drive(
         within: patience,
         face: { ...face.box, left: face.box.left - box.left, top: face.box.top - box.top },
         landmarks: face.landmarks.map((value, n) => value - (n % 2 === 0 ? box.left : box.top)),
-        bytes: opened.format === 'i420' ? planeBytes(original) : rgbOf(original, frame.colour),
+        bytes: opened.format === 'i420' ? planeBytes(original) : packedRgb(original, colour),
       }),
     );
   };

@@ -9,6 +9,7 @@ import { batched } from '../runtime/batch.ts';
 import { openOnnx } from '../runtime/onnx.ts';
 import { networkSettings } from '../runtime/runtime-settings.ts';
 import type { Network } from '../runtime/tensor.ts';
+import { FacesAtWork, callerOf, networkAt, placeSettings } from '../serve/network-at.ts';
 import { type ModelCard, modelDirectory } from '../store/weights.ts';
 import { drivenBy } from './driving.ts';
 import { Wav2LipPath } from './wav2lip-path.ts';
@@ -38,6 +39,7 @@ const FILE = 'wav2lip.onnx';
 
 const settings = z.strictObject({
   model: z.string().min(1).optional().describe('Directory with the exported network, instead of the model store.'),
+  ...placeSettings,
   batch: z.int().min(1).max(64).default(4).describe('Pictures that are computed together; they wait for each other.'),
   margin: z.int().min(0).max(200).default(10).describe('Pixels below the face that belong to it.'),
   feather: z
@@ -65,6 +67,8 @@ const exported = (model: string | undefined) => join(model ?? join(modelDirector
 /**
  * Wav2Lip: draws the lower half of a face anew at 96 × 96, as it is heard.
  *
+ * With `server`, model `wav2lip` is computed there, and no file is needed here.
+ *
  * @see https://github.com/Rudrabha/Wav2Lip (Prajwal et al., "A Lip Sync Expert Is All You Need for Speech to Lip
  *   Generation In the Wild", 2020)
  */
@@ -83,14 +87,21 @@ export const wav2lip = defineEngine({
   ],
   models: [WAV2LIP_CARD],
   config: settings,
-  async load({ model, runtime, ...config }, scope) {
+  async load({ model, server, runtime, ...config }, scope) {
     const file = exported(model);
-    if (!existsSync(file)) {
+    if (server === undefined && !existsSync(file)) {
       const checkpoint = join(modelDirectory(WAV2LIP_CARD), 'wav2lip_gan.pth');
       const fix = `run 'livedub models pull ${WAV2LIP_CARD.name}', then 'python3 models/export/wav2lip.py --weights ${checkpoint} DIRECTORY'`;
       throw new Fault('lipDriver', 'unavailable', `Cannot load Wav2Lip: there is no ${file}; ${fix}`);
     }
-    const network = await openOnnx(file, scope, { stage: 'lipDriver', name: 'wav2lip', settings: runtime });
-    return wav2LipStage(network, config);
+    const faces = new FacesAtWork();
+    const network = await networkAt({ file, server }, scope, {
+      stage: 'lipDriver',
+      name: 'wav2lip',
+      settings: runtime,
+      here: openOnnx,
+      remote: callerOf(config, faces.count),
+    });
+    return faces.of(wav2LipStage(network, config));
   },
 });

@@ -1,6 +1,6 @@
+import { decodingOf, encodingOf, toRgb, toYuv } from '../../media/colour.ts';
 import type { Patch, VideoFrame } from '../../media/video-frame.ts';
 import { type MouthPlace, centreOf, mouthMask } from './mouth-place.ts';
-import { matrixOf, toRgb, toYuv } from './rgb.ts';
 
 /** Where eyes, nose and corners of the mouth are in FFHQ's pictures of 512 × 512 (facexlib's template, as CodeFormer has it). */
 const TEMPLATE = [
@@ -53,10 +53,10 @@ export function toFrame(landmarks: Float32Array, side: number): Similarity {
 /** A face upright in the middle of a square: red, green and blue planes, −1 … 1. */
 export function alignedFace(frame: VideoFrame, { a, b, tx, ty }: Similarity, side: number): Float32Array {
   const made = new Float32Array(3 * side * side);
-  const matrix = matrixOf(frame.colour, frame.height);
+  const decoding = decodingOf(frame.colour, frame.height);
   const { width, height, y, u, v } = frame;
   const [halfWidth, halfHeight] = [(width + 1) >> 1, (height + 1) >> 1];
-  const rgb = new Float32Array(3);
+  const rgb = new Float64Array(3);
   const area = side * side;
   for (let row = 0, i = 0; row < side; row += 1) {
     for (let column = 0; column < side; column += 1, i += 1) {
@@ -64,10 +64,10 @@ export function alignedFace(frame: VideoFrame, { a, b, tx, ty }: Similarity, sid
       const py = b * column + a * row + ty;
       const [cx, cy] = [(px + 0.5) / 2 - 0.5, (py + 0.5) / 2 - 0.5];
       const luma = sampled(y, width, height, px, py);
-      toRgb(luma, sampled(u, halfWidth, halfHeight, cx, cy), sampled(v, halfWidth, halfHeight, cx, cy), matrix, rgb);
-      made[i] = clipped(2 * rgb[0]! - 1);
-      made[area + i] = clipped(2 * rgb[1]! - 1);
-      made[2 * area + i] = clipped(2 * rgb[2]! - 1);
+      toRgb(luma, sampled(u, halfWidth, halfHeight, cx, cy), sampled(v, halfWidth, halfHeight, cx, cy), decoding, rgb);
+      made[i] = clipped(rgb[0]! / 127.5 - 1);
+      made[area + i] = clipped(rgb[1]! / 127.5 - 1);
+      made[2 * area + i] = clipped(rgb[2]! / 127.5 - 1);
     }
   }
   return made;
@@ -103,15 +103,15 @@ export function withMouth(
   { a, b, tx, ty }: Similarity,
   place: MouthPlace,
 ): Patch {
-  const matrix = matrixOf(frame.colour, frame.height);
+  const encoding = encodingOf(frame.colour, frame.height);
   const area = side * side;
   const size = a * a + b * b;
   const rgb = (x: number, y: number, plane: 0 | 1 | 2) => {
     const [dx, dy] = [x - tx, y - ty];
     const value = sampled(restored, side, side, (a * dx + b * dy) / size, (a * dy - b * dx) / size, plane * area);
-    return (value + 1) / 2;
+    return (value + 1) * 127.5;
   };
-  const yuv = new Float32Array(3);
+  const yuv = new Float64Array(3);
   const planes = (['y', 'u', 'v'] as const).map((name, channel) => {
     const step = name === 'y' ? 1 : 2;
     const mask = mouthMask(patch, place, step);
@@ -124,7 +124,7 @@ export function withMouth(
       if (weight === 0) continue;
       const x = patch.left + ((i % width) + 0.5) * step - 0.5;
       const y = patch.top + (Math.floor(i / width) + 0.5) * step - 0.5;
-      toYuv(rgb(x, y, 0), rgb(x, y, 1), rgb(x, y, 2), matrix, yuv);
+      toYuv(rgb(x, y, 0), rgb(x, y, 1), rgb(x, y, 2), encoding, yuv);
       made[i] = yuv[channel]!;
       before += weight * plane[i]!;
       after += weight * yuv[channel]!;

@@ -1,9 +1,8 @@
 import { z } from 'zod';
-import { ms } from '../../media/time.ts';
 import { defineEngine } from '../engine.ts';
 import { floats } from '../runtime/tensor.ts';
 import type { ModelCard } from '../store/weights.ts';
-import { faceRestorer, needsExport, openFaceNetwork, restorerSettings } from './face-restorer.ts';
+import { needsExport, openFaceRestorer, restorerSettings } from './face-restorer.ts';
 
 const FILE = 'codeformer.onnx';
 export const CODEFORMER: ModelCard = {
@@ -42,10 +41,8 @@ export const codeformer = defineEngine({
       .default(0.7)
       .describe('The weight w: 0 for the finest picture, 1 for the one that is most like the original.'),
   }),
-  async load({ model, most, runtime, fidelity }, scope) {
-    const place = { stage: 'restorer', card: CODEFORMER, model } as const;
-    const opened = await openFaceNetwork(place, FILE, ['input', 'w'], runtime, scope);
-    const also = { w: floats(Float32Array.of(fidelity), [1]) };
-    return faceRestorer('codeformer', { ...opened, also }, ms(most));
-  },
+  load: ({ fidelity, ...config }, scope) =>
+    openFaceRestorer('codeformer', CODEFORMER, FILE, config, scope, {
+      w: floats(Float32Array.of(fidelity), [1]),
+    }),
 });

@@ -1,5 +1,5 @@
 import { existsSync } from 'node:fs';
-import { join } from 'node:path';
+import { basename, join } from 'node:path';
 import { z } from 'zod';
 import { MonotonicClock } from '../../media/clock.ts';
 import type { Scope } from '../../media/scope.ts';
@@ -10,10 +10,10 @@ import { Fault } from '../../pipeline/fault.ts';
 import type { Stage } from '../../pipeline/stage.ts';
 import { until } from '../../pipeline/until.ts';
 import type { Need } from '../engine.ts';
-import { openNetwork } from '../runtime/network.ts';
 import type { LoadedNetwork } from '../runtime/onnx.ts';
 import { networkSettings } from '../runtime/runtime-settings.ts';
 import { type Network, type Tensors, floats, floatsOf } from '../runtime/tensor.ts';
+import { FacesAtWork, callerOf, networkAt, placeSettings } from '../serve/network-at.ts';
 import { type ModelPlace, modelFile, wrongFile } from '../store/model-file.ts';
 import { type ModelCard, modelDirectory } from '../store/weights.ts';
 import { alignedFace, toFrame, withMouth } from './aligned-face.ts';
@@ -132,6 +132,7 @@ export function faceRestorer(engine: string, face: FaceNetwork, most: Span): Sta
 /** Settings that all of them have. */
 export const restorerSettings = (file: string) => ({
   model: z.string().min(1).optional().describe(`Directory with ${file}, instead of the model store.`),
+  ...placeSettings,
   most: z
     .int()
     .min(0)
@@ -147,26 +148,53 @@ export const needsExport = (card: ModelCard, file: string): Need => ({
   present: () => existsSync(join(modelDirectory(card), file)),
 });
 
+/** What of a restorer's settings says where its network is. */
+type Place = z.output<z.ZodObject<Omit<ReturnType<typeof restorerSettings>, 'most'>>>;
+
+/**
+ * A restorer by the network in `file`, here or on a server, where its model is called as the file is, without `.onnx`.
+ *
+ * @param also what goes in besides the face
+ */
+export async function openFaceRestorer(
+  engine: string,
+  card: ModelCard,
+  file: string,
+  { most, ...place }: Place & { readonly most: number },
+  scope: Scope,
+  also: Tensors = {},
+): Promise<Stage<'restorer'>> {
+  const faces = new FacesAtWork();
+  const opened = await openFaceNetwork(card, file, ['input', ...Object.keys(also)], place, faces.count, scope);
+  return faces.of(faceRestorer(engine, { ...opened, also }, ms(most)));
+}
+
 /** Opens a restorer's network, and makes sure that it takes faces. */
-export async function openFaceNetwork(
-  place: ModelPlace,
+async function openFaceNetwork(
+  card: ModelCard,
   name: string,
   inputs: readonly string[],
-  runtime: z.output<typeof networkSettings>,
+  { model, server, runtime, ...caller }: Place,
+  faces: () => number,
   scope: Scope,
 ): Promise<{ readonly network: LoadedNetwork; readonly side: number }> {
-  const file = modelFile(place, name);
-  // Once before there is any hurry: the first run allocates.
-  const clock = new MonotonicClock();
-  const network = await openNetwork(file, scope, { stage: place.stage, settings: runtime, warm: [{}], clock });
+  const place: ModelPlace = { stage: 'restorer', card, model };
+  const file = server === undefined ? modelFile(place, name) : name;
+  const network = await networkAt({ file, server }, scope, {
+    stage: 'restorer',
+    settings: runtime,
+    // Once before there is any hurry: the first run allocates.
+    warm: [{}],
+    clock: new MonotonicClock(),
+    remote: callerOf(caller, faces),
+  });
   const found = network.inputs.map((port) => port.name);
   const [, colours, height, width] = network.inputs.find((port) => port.name === 'input')?.shape ?? [];
   if (inputs.some((each) => !found.includes(each)) || colours !== 3 || height !== width || typeof width !== 'number') {
-    throw wrongFile(
-      place,
-      file,
-      `it is another network, with inputs ${found.join(', ')} where ${inputs.join(', ')} were expected`,
-    );
+    const why = `it is another network, with inputs ${found.join(', ')} where ${inputs.join(', ')} were expected`;
+    if (server === undefined) throw wrongFile(place, file, why);
+    const called = basename(name, '.onnx');
+    throw new Fault('restorer', 'broken', `Cannot use model '${called}' at ${new URL(server).host}: ${why}`);
   }
   return { network, side: width };
 }

@@ -1,8 +1,7 @@
 import { z } from 'zod';
-import { ms } from '../../media/time.ts';
 import { defineEngine } from '../engine.ts';
 import type { ModelCard } from '../store/weights.ts';
-import { faceRestorer, needsExport, openFaceNetwork, restorerSettings } from './face-restorer.ts';
+import { needsExport, openFaceRestorer, restorerSettings } from './face-restorer.ts';
 
 const FILE = 'gfpgan.onnx';
 export const GFPGAN: ModelCard = {
@@ -31,8 +30,5 @@ export const gfpgan = defineEngine({
   needs: [needsExport(GFPGAN, FILE)],
   models: [GFPGAN],
   config: z.strictObject(restorerSettings(FILE)),
-  async load({ model, most, runtime }, scope) {
-    const place = { stage: 'restorer', card: GFPGAN, model } as const;
-    return faceRestorer('gfpgan', await openFaceNetwork(place, FILE, ['input'], runtime, scope), ms(most));
-  },
+  load: (config, scope) => openFaceRestorer('gfpgan', GFPGAN, FILE, config, scope),
 });

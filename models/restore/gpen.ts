@@ -1,8 +1,7 @@
 import { z } from 'zod';
-import { ms } from '../../media/time.ts';
 import { defineEngine } from '../engine.ts';
 import type { ModelCard } from '../store/weights.ts';
-import { faceRestorer, needsExport, openFaceNetwork, restorerSettings } from './face-restorer.ts';
+import { needsExport, openFaceRestorer, restorerSettings } from './face-restorer.ts';
 
 const FILE = 'gpen.onnx';
 const HOME = 'https://public-vigen-video.oss-cn-shanghai.aliyuncs.com/robin/models';
@@ -32,8 +31,5 @@ export const gpen = defineEngine({
   needs: [needsExport(GPEN, FILE)],
   models: [GPEN],
   config: z.strictObject(restorerSettings(FILE)),
-  async load({ model, most, runtime }, scope) {
-    const place = { stage: 'restorer', card: GPEN, model } as const;
-    return faceRestorer('gpen', await openFaceNetwork(place, FILE, ['input'], runtime, scope), ms(most));
-  },
+  load: (config, scope) => openFaceRestorer('gpen', GPEN, FILE, config, scope),
 });

@@ -1,51 +1,6 @@
+import { decodingOf } from '../../media/colour.ts';
 import type { Colour, Planes } from '../../media/video-frame.ts';
 import type { Affine } from './affine.ts';
-
-/** Weights of red and blue in luma by the code points of ITU-T H.273, table 4. */
-const WEIGHTS: Readonly<Record<number, readonly [red: number, blue: number]>> = {
-  1: [0.2126, 0.0722],
-  4: [0.3, 0.11],
-  5: [0.299, 0.114],
-  6: [0.299, 0.114],
-  7: [0.212, 0.087],
-  9: [0.2627, 0.0593],
-  10: [0.2627, 0.0593],
-};
-const [SD, HD] = [6, 1] as const;
-
-/**
- * The matrix a picture's numbers were made with. What does not say is taken as BT.709 from 720 lines on and as BT.601
- * below, as players do.
- */
-export const matrixOf = ({ matrix }: Colour, { width, height }: Pick<Planes, 'width' | 'height'>): number =>
-  matrix in WEIGHTS ? matrix : Math.max(width, height) >= 1280 || Math.min(width, height) >= 720 ? HD : SD;
-
-/**
- * How Y′CbCr becomes R′G′B′ of 0 … 255 (ITU-R BT.601-7 §2.5, BT.709-6 §3.5, BT.2020-2 table 5):
- * R = luma·Y + red·Cr + offset, and so on; `offset`s hold what range and middle of chroma take away.
- */
-export interface Decoding {
-  readonly luma: number;
-  readonly redByCr: number;
-  readonly greenByCb: number;
-  readonly greenByCr: number;
-  readonly blueByCb: number;
-  readonly black: number;
-}
-export function decodingOf(colour: Colour, size: Pick<Planes, 'width' | 'height'>): Decoding {
-  const [red, blue] = WEIGHTS[matrixOf(colour, size)]!;
-  const green = 1 - red - blue;
-  const full = colour.range === 'full';
-  const [luma, chroma] = full ? [1, 1] : [255 / 219, 255 / 224];
-  return {
-    luma,
-    redByCr: chroma * 2 * (1 - red),
-    greenByCb: (-chroma * 2 * (1 - blue) * blue) / green,
-    greenByCr: (-chroma * 2 * (1 - red) * red) / green,
-    blueByCb: chroma * 2 * (1 - blue),
-    black: full ? 0 : 16,
-  };
-}
 
 /** What a network wants to see. */
 export interface Sampling {
@@ -82,7 +37,7 @@ export function sampleImage(
   if (out.length !== 3 * width * height) {
     throw new RangeError(`Cannot sample ${width} × ${height} pixels of three channels into ${out.length} numbers`);
   }
-  const decoding = decodingOf(frame.colour, frame);
+  const decoding = decodingOf(frame.colour, frame.height);
   const { luma, redByCr, greenByCb, greenByCr, blueByCb, black } = decoding;
   const { a, b, d, e } = onto;
   const pitch = Math.sqrt(Math.abs(a * e - b * d));

@@ -68,7 +68,10 @@ function below(directory: string): Offer[] {
     .flatMap((entry): Offer[] => {
       const path = resolve(directory, entry.name);
       if (!statSync(path).isDirectory()) {
-        return entry.name.endsWith('.onnx') ? [{ name: nameOfFile(entry.name), file: path }] : [];
+        const whole = path.replace(/_fp16\.onnx$/, '.onnx');
+        // Of a network that is there in full, this is the half precision, which whoever opens it takes where it is asked for.
+        if (!entry.name.endsWith('.onnx') || (whole !== path && existsSync(whole))) return [];
+        return [{ name: nameOfFile(entry.name), file: path }];
       }
       const versions = readdirSync(path)
         .filter((version) => /^[1-9]\d*$/.test(version) && existsSync(join(path, version, 'model.onnx')))

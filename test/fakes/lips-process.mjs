@@ -1,9 +1,11 @@
 // A picture process of our own: answers every take with one patch per picture of it, and dies or hangs when it is told to
 // by the name of a session (`spec.name`).
 let spec;
+let guiding = false;
+let able = true;
+let takes = 0;
 const say = (message) => process.send(message);
-const pulse = () =>
-  say({ type: 'pulse', able: true, stages: [], networks: [], seen: 1, skipped: 0, cpu: 0.1, rssMiB: 50 });
+const pulse = () => say({ type: 'pulse', able, stages: [], networks: [], seen: 1, skipped: 0, cpu: 0.1, rssMiB: 50 });
 
 process.on('message', (message) => {
   switch (message.type) {
@@ -16,6 +18,11 @@ process.on('message', (message) => {
       return;
     case 'take': {
       if (spec.name === 'dies at a take') process.kill(process.pid, 'SIGKILL');
+      takes += 1;
+      if (spec.name === 'is refused twice') {
+        able = takes > 2;
+        if (!able) return;
+      }
       const { start, end, language } = message.take;
       for (let t = start; t < end; t += 40_000) {
         const patch = {
@@ -31,6 +38,12 @@ process.on('message', (message) => {
       }
       return;
     }
+    case 'guides':
+      guiding = true;
+      return;
+    case 'said':
+      if (guiding) say({ type: 'guide', utterance: message.saying.id, guide: { mouth: [], expression: 0.7 } });
+      return;
     case 'picture':
       return say({ type: 'fault', stage: 'picture', kind: String(message.picture.data.length), message: 'got it' });
     case 'stop':

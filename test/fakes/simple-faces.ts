@@ -1,7 +1,7 @@
+import { packedRgb } from '../../media/colour.ts';
 import type { Scope } from '../../media/scope.ts';
 import { type Box, type VideoFrame, cutOut, evenBox } from '../../media/video-frame.ts';
 import { squareOf } from '../../models/evaluate/picture-measures.ts';
-import { rgbOf } from '../../models/lips/remote-crop.ts';
 import { openOnnx } from '../../models/runtime/onnx.ts';
 import { floats, floatsOf } from '../../models/runtime/tensor.ts';
 import type { Face, FaceId, Seen } from '../../pipeline/face.ts';
@@ -36,7 +36,7 @@ export async function simpleFaces(scope: Scope): Promise<Stage<'faceTracker'>> {
     const scale = Math.max(frame.width, frame.height) / SIDE;
     const whole = { left: 0, top: 0, width: frame.width, height: frame.height };
     const seen = squareOf(
-      rgbOf(frame, frame.colour),
+      packedRgb(frame, frame.colour),
       whole,
       { left: 0, top: 0, width: SIDE * scale, height: SIDE * scale },
       SIDE,
@@ -68,7 +68,7 @@ export async function simpleFaces(scope: Scope): Promise<Stage<'faceTracker'>> {
     const side = 1.5 * Math.max(width, height);
     const square = { left: left + (width - side) / 2, top: top + (height - side) / 2, width: side, height: side };
     const part = evenBox(square, frame);
-    const seen = squareOf(rgbOf(cutOut(frame, part), frame.colour), part, square, LOOK);
+    const seen = squareOf(packedRgb(cutOut(frame, part), frame.colour, frame.height), part, square, LOOK);
     const pixels = Float32Array.from(seen, (_, n) => seen[(n % 3) * LOOK * LOOK + Math.floor(n / 3)]! / 255);
     const made = await mesh!.run({ [mesh!.inputs[0]!.name]: floats(pixels, [1, LOOK, LOOK, 3]) });
     const all = floatsOf(made[outputName(mesh)], 'landmarks');
@@ -83,7 +83,7 @@ export async function simpleFaces(scope: Scope): Promise<Stage<'faceTracker'>> {
     const [x, y] = [(ax + bx) / 2 - 55.9 * unit, (ay + by) / 2 - 51.6 * unit];
     const square = { left: x, top: y, width: 112 * unit, height: 112 * unit };
     const part = evenBox(square, frame);
-    const seen = squareOf(rgbOf(cutOut(frame, part), frame.colour), part, square, 112).map(
+    const seen = squareOf(packedRgb(cutOut(frame, part), frame.colour, frame.height), part, square, 112).map(
       (value) => (value - 127.5) / 128,
     );
     const made = await mobile!.run({ input: floats(seen, [1, 3, 112, 112]) });

@@ -1,7 +1,7 @@
 import { describe, expect, test } from 'vitest';
 import { ManualClock } from '../../media/clock.ts';
 import { type ClockTime, type Interval, type MediaTime, ms } from '../../media/time.ts';
-import type { Language, SpeakerId, UtteranceId } from '../../pipeline/domain.ts';
+import type { Guide, Language, SpeakerId, UtteranceId } from '../../pipeline/domain.ts';
 import type { FaceId, Shot, Speaking } from '../../pipeline/face.ts';
 import { Fault } from '../../pipeline/fault.ts';
 import {
@@ -12,7 +12,9 @@ import {
   type LipStages,
   type TakeReport,
 } from '../../pipeline/lip-path.ts';
-import { frameAt, picture, takeOver } from '../fakes/seen-faces.ts';
+import type { Stage } from '../../pipeline/stage.ts';
+import { feed } from '../fakes/recordings.ts';
+import { faceCalled, frameAt, picture, takeOver } from '../fakes/seen-faces.ts';
 import { lipStagesOf, paintingDriver, scriptedSpeaker, scriptedTracker } from '../fakes/lip-stages.ts';
 
 const saying = (from: number, to: number, id = 'u0') => ({
@@ -21,6 +23,9 @@ const saying = (from: number, to: number, id = 'u0') => ({
   start: picture(from),
   end: picture(to),
 });
+
+/** Eyes that are 20 pixels apart, and nothing else of a face. */
+const EYES = Float32Array.from({ length: 136 }, (_, n) => (n % 2 === 0 && n >= 84 && n < 96 ? 20 : 0));
 
 /** Binds whoever was last found to speak, else `always`. */
 class Believer implements Binder {
@@ -37,7 +42,7 @@ class Believer implements Binder {
   hear({ id }: { id: string }): void {
     this.heard.push(id);
   }
-  bind({ start, end }: Interval) {
+  bind({ start, end }: Interval): ReturnType<Binder['bind']> {
     const found = this.#speaking?.faces.find(({ scores }) => scores.every((score) => score > 0));
     const face = found?.id ?? this.#always;
     return [{ start, end, why: found ? 'seen' : 'told', ...(face !== undefined && { face: face as FaceId }) }];
@@ -151,6 +156,66 @@ describe('a recorded programme', () => {
     lips.close();
   });
 
+  test('a driver that fails on several pictures at once leaves all of them as they were, and nothing waits for them', async () => {
+    let runs = 0;
+    const driver: Stage<'lipDriver'> = {
+      ...paintingDriver([]),
+      async *run(input, scope) {
+        runs += 1;
+        const mine = runs;
+        const held: Shot[] = [];
+        for await (const shot of input) {
+          held.push(shot);
+          if (held.length < 3) continue;
+          if (mine === 1) throw new Fault('lipDriver', 'rejected', 'not these');
+          yield* paintingDriver([]).run(feed(held.splice(0)), scope);
+        }
+        yield* paintingDriver([]).run(feed(held), scope);
+      },
+    };
+    const { lips, driven, reports, look } = path(lipStagesOf({ lipDriver: driver }));
+    await look(0, 30);
+    lips.end();
+    lips.drive(takeOver(10, 16));
+    await lips.settled();
+    expect(driven.map(({ start }) => start / ms(40))).toEqual([13, 14, 15]);
+    expect(reports[0]).toMatchObject({ pictures: 6, driven: 3 });
+    expect(reports[0]?.left).toEqual([{ start: picture(10), end: picture(13), why: 'failed' }]);
+    lips.close();
+  });
+
+  test.for(['driver', 'restorer'] as const)('a %s that is given up holds nothing up', async (which) => {
+    const broken = () => {
+      throw new Fault(which === 'driver' ? 'lipDriver' : 'restorer', 'broken', 'no more');
+    };
+    const restorer: Stage<'restorer'> = {
+      kind: 'restorer',
+      engine: 'broken',
+      caps: { lookahead: ms(0) },
+      async *run(input) {
+        for await (const { driven } of input) yield driven.start < picture(12) ? driven : broken();
+      },
+    };
+    const driver = paintingDriver([], (shot) => void (which === 'driver' && shot.start >= picture(12) && broken()));
+    const stages = lipStagesOf({ lipDriver: driver, ...(which === 'restorer' && { restorer }) });
+    const { lips, driven, reports, look } = path(stages);
+    await look(0, 60);
+    lips.end();
+    lips.drive(takeOver(10, 20));
+    lips.drive(takeOver(30, 40, 'u1'));
+    await lips.settled();
+    const all = [...Array(10).keys()].flatMap((n) => [10 + n, 30 + n]).toSorted((a, b) => a - b);
+    const wanted = which === 'driver' ? [10, 11] : all;
+    expect(driven.map(({ start }) => start / ms(40)).toSorted((a, b) => a - b)).toEqual(wanted);
+    expect(reports.map(({ pictures }) => pictures)).toEqual([10, 10]);
+    if (which === 'driver') {
+      expect(reports[0]?.left).toEqual([{ start: picture(12), end: picture(20), why: 'failed' }]);
+      expect(reports[1]?.left).toEqual([{ start: picture(30), end: picture(40), why: 'failed' }]);
+    }
+    expect(lips.able).toBe(which === 'restorer');
+    lips.close();
+  });
+
   test('drivers that want to get to know faces see some of them, and drive none of those', async () => {
     const shots: Shot[] = [];
     const driver = paintingDriver(shots, undefined, { watches: true });
@@ -164,6 +229,67 @@ describe('a recorded programme', () => {
     expect(watched.length).toBeLessThan(40);
     expect(driven).toHaveLength(1);
     lips.close();
+  });
+});
+
+describe('what a face shows of how something was said', () => {
+  /** Two faces: the mouth of `a` opens in pictures 20 to 29 and 50 to 59, that of `b` in 30 to 39. */
+  const tracker: Stage<'faceTracker'> = {
+    ...scriptedTracker(() => []),
+    async *run(input) {
+      for await (const { start } of input) {
+        const n = Math.round(start / ms(40));
+        const open = (first: number) => (n >= first && n < first + 10 ? 0.3 : 0.01);
+        const a = { ...faceCalled('a'), landmarks: EYES, opening: Math.max(open(20), open(50)) };
+        const b = { ...faceCalled('b'), landmarks: EYES, opening: open(30) };
+        yield { start, cut: false, faces: [a, b] };
+      }
+    },
+  };
+  const told = async (binder: Binder) => {
+    const guides: [string, Guide][] = [];
+    const { lips, look } = path(lipStagesOf({ faceTracker: tracker, lipDriver: paintingDriver([]) }), {
+      binder,
+      onGuide: (utterance, guide) => guides.push([utterance, guide]),
+    });
+    lips.said(saying(10, 45));
+    lips.said(saying(45, 70, 'u1'));
+    await look(0, 100);
+    lips.end();
+    lips.drive(takeOver(45, 70, 'u1'));
+    await lips.settled();
+    lips.close();
+    return guides;
+  };
+  const mouths = (guides: readonly [string, Guide][]) =>
+    guides.map(([id, { mouth = [] }]) => [id, mouth.map(({ start, end }) => [start / ms(40), end / ms(40)])]);
+
+  test('is told once for each utterance, of the face that it was bound to', async () => {
+    expect(mouths(await told(new Believer('a')))).toEqual([
+      ['u0', [[20, 30]]],
+      ['u1', [[50, 60]]],
+    ]);
+    expect(mouths(await told(new Believer('b')))).toEqual([
+      ['u0', [[30, 40]]],
+      ['u1', []],
+    ]);
+  });
+
+  test('is put together where the face changes in the middle of an utterance', async () => {
+    const binder = new Believer('a');
+    const pieces = (n: number): FaceId => (n < 30 ? 'a' : 'b') as FaceId;
+    binder.bind = ({ start, end }) =>
+      start >= picture(45)
+        ? [{ start, end, why: 'nobody' }]
+        : [
+            { start, end: picture(30), why: 'seen', face: pieces(0) },
+            { start: picture(30), end, why: 'seen', face: pieces(30) },
+          ];
+    expect(mouths(await told(binder))).toEqual([['u0', [[20, 40]]]]);
+  });
+
+  test('is not told where nobody was bound', async () => {
+    expect(await told(new Believer())).toEqual([]);
   });
 });
 

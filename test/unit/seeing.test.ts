@@ -13,7 +13,7 @@ import { type Condition, Fitness } from '../../models/see/fitness.ts';
 import { landmarkPose, meshPose } from '../../models/see/head-pose.ts';
 import { INSIGHT_TO_IBUG, MESH_TO_IBUG, eyeDistance, openingOf, picked, tiltOf } from '../../models/see/ibug.ts';
 import { OneEuro } from '../../models/see/one-euro.ts';
-import { type Sampling, matrixOf, sampleImage, sampleLuma } from '../../models/see/sample-image.ts';
+import { type Sampling, sampleImage, sampleLuma } from '../../models/see/sample-image.ts';
 import { SceneCuts } from '../../models/see/scene-cut.ts';
 import type { Face, FaceId } from '../../pipeline/face.ts';
 
@@ -104,12 +104,6 @@ describe('looking at a part of a picture', () => {
     );
     const worse = [...wrong].map((value, n) => Math.abs(value - rgb[n]!));
     expect(worse.reduce((sum, each) => sum + each, 0)).toBeGreaterThan(2 * off.reduce((sum, each) => sum + each, 0));
-  });
-
-  test('a picture that does not say is BT.709 when it is large and BT.601 when it is small', () => {
-    expect(matrixOf(UNSPECIFIED, { width: 640, height: 360 })).toBe(6);
-    expect(matrixOf(UNSPECIFIED, { width: 1280, height: 720 })).toBe(1);
-    expect(matrixOf({ ...UNSPECIFIED, matrix: 9 }, { width: 640, height: 360 })).toBe(9);
   });
 
   /** Luma that is its own position. */
