@@ -38,7 +38,6 @@ export const REEL_HEAD = [
   'clip',
   'mouths',
   'driver ms',
-  'cold',
   'of a core',
   'fps a core',
   'all ms',
@@ -49,12 +48,11 @@ export const REEL_HEAD = [
 ];
 /** One line a reel and codec: mouths × fps that a core does, of the driver and of everything. */
 export const reelRows = (reels: readonly ReelResult[]): string[][] =>
-  reels.flatMap(({ name, driven, driver, coldDriver, whole, plain }) =>
+  reels.flatMap(({ name, driven, driver, whole, plain }) =>
     CODECS.map((codec) => [
       `${name}, ${codec}`,
       driven.toFixed(2),
       two(driver.mean),
-      two(coldDriver.mean),
       percent(coreShare(driver.mean, FPS)),
       (driven * ratePerCore(driver.mean)).toFixed(0),
       two(whole[codec].mean),
@@ -90,7 +88,7 @@ export const seldomRows = (reels: readonly ReelResult[]): string[][] =>
     `${(100 * astray.openingP95).toFixed(1)} %`,
   ]);
 
-export function cpuText({ machine, load, size, rounds, reels }: CpuResult): string {
+export function cpuText({ machine, load, size, rounds, cold, reels }: CpuResult): string {
   const stages = reels.map(
     (reel) =>
       `${reel.name} (${reel.faces === 1 ? 'one face' : `${reel.faces} faces`}, ${reel.pictures} pictures)\n${textTable(STAGE_HEAD, stageRows(reel))}`,
@@ -99,7 +97,7 @@ export function cpuText({ machine, load, size, rounds, reels }: CpuResult): stri
     `${machine}; load ${load.map(two).join(' before, ')} after`,
     `${size.width} × ${size.height}, CPU ms a picture, all threads of the process; of a core at ${FPS} pictures a second; ${rounds} rounds after one that warms up`,
     ...stages,
-    `driver: warp and sharpening; all: from decoding to encoding; ffmpeg: decodes and encodes every picture, one thread\n${textTable(REEL_HEAD, reelRows(reels))}`,
+    `driver: warp and sharpening (the first ${cold.count} pictures of a process take it ${two(cold.mean)} ms each); all: from decoding to encoding; ffmpeg: decodes and encodes every picture, one thread\n${textTable(REEL_HEAD, reelRows(reels))}`,
     `landmarks in every picture, or every 120 ms and interpolated\n${textTable(SELDOM_HEAD, seldomRows(reels))}`,
   ].join('\n\n');
 }

@@ -51,9 +51,8 @@ export interface ReelResult {
   /** Mouths driven a picture. */
   readonly driven: number;
   readonly stages: Readonly<Record<string, Figure>>;
-  /** The driver alone, and what it takes for the first pictures of all. */
+  /** The driver alone. */
   readonly driver: Figure;
-  readonly coldDriver: Figure;
   /** Everything, by codec; and FFmpeg's own program that encodes every picture anew, median of the rounds. */
   readonly whole: Readonly<Record<ReelCodec, Figure>>;
   readonly plain: Readonly<Record<ReelCodec, number>>;
@@ -68,6 +67,8 @@ export interface CpuResult {
   readonly size: Size;
   readonly seconds: number;
   readonly rounds: number;
+  /** The driver's first pictures in a process that has driven none. */
+  readonly cold: Figure;
   readonly reels: readonly ReelResult[];
 }
 
@@ -103,8 +104,7 @@ async function seeingWith(models: string, scope: Scope): Promise<Seeing> {
 
 /** The result of several passes over a reel, the first of which warmed up. */
 export function summed(reel: Reel, passes: readonly PathPass[], plain: ReelResult['plain']): ReelResult {
-  const [first, ...others] = passes;
-  const warm = others.length > 0 ? others : passes;
+  const warm = passes.length > 1 ? passes.slice(1) : passes;
   const every = (stages: readonly string[]) => warm.flatMap(({ meter }) => meter.together(stages));
   const pictures = warm.reduce((sum, { meter }) => sum + meter.pictures, 0);
   const names = [...new Set([...CODECS.flatMap((codec) => STAGES(codec).map(([name]) => name)), ...PARTS])];
@@ -117,7 +117,6 @@ export function summed(reel: Reel, passes: readonly PathPass[], plain: ReelResul
     driven: warm.reduce((sum, { driven }) => sum + driven, 0) / pictures,
     stages: Object.fromEntries(names.map((name) => [name, figureOf(every([name]))])),
     driver: figureOf(every(DRIVER)),
-    coldDriver: figureOf(first!.meter.together(DRIVER).slice(0, COLD)),
     whole: { VP8: whole('VP8'), H264: whole('H264') },
     plain,
     seldom: figureOf(every([SELDOM])),
@@ -137,6 +136,7 @@ export async function cpu(options: CpuOptions, scope: Scope, tell: Tell = teller
   const seeing = await seeingWith(models, scope);
   const dub = await rawSound(dubFile, 0, 16_000, scope);
   const reels: ReelResult[] = [];
+  let cold: readonly number[] | undefined;
   const steps = shown.length * (rounds + 1);
   let step = 0;
   const told = (what: string) => tell(step / steps, what);
@@ -149,14 +149,18 @@ export async function cpu(options: CpuOptions, scope: Scope, tell: Tell = teller
     for (let round = 0; round <= rounds; round += 1, step += 1) {
       scope.signal.throwIfAborted();
       told(round === 0 ? `${each.name}: warming up` : `${each.name}: round ${round} of ${rounds}`);
-      passes.push(await passOver(reel, seeing, dub));
+      const pass = await passOver(reel, seeing, dub);
+      passes.push(pass);
+      cold ??= pass.meter.together(DRIVER).slice(0, COLD);
       for (const codec of CODECS) plain[codec].push(await plainly(reel, codec, rate));
     }
     reels.push(summed(reel, passes, { VP8: quantile(plain.VP8, 0.5), H264: quantile(plain.H264, 0.5) }));
   }
   tell(1, '');
   const when = new Date().toISOString();
-  const result: CpuResult = { machine: machine(), when, load: [before, loadavg()[0]!], size, seconds, rounds, reels };
+  const load = [before, loadavg()[0]!] as const;
+  const facts = { machine: machine(), when, load, size, seconds, rounds };
+  const result: CpuResult = { ...facts, cold: figureOf(cold ?? []), reels };
   await mkdir(out, { recursive: true });
   await writeFile(join(out, 'lips.json'), `${JSON.stringify(result, null, 2)}\n`);
   await writeFile(join(out, 'lips.html'), cpuPage(result));

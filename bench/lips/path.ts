@@ -1,6 +1,6 @@
 import { deserialize, serialize } from 'node:v8';
 import { MonotonicClock } from '../../media/clock.ts';
-import { Recoding, recodingRate } from '../../media/recoding.ts';
+import { Recoding } from '../../media/recoding.ts';
 import { type MediaTime, at, later, ms, seconds } from '../../media/time.ts';
 import { VideoDecoder } from '../../media/video-decoder.ts';
 import type { Patch } from '../../media/video-frame.ts';
@@ -84,12 +84,11 @@ export async function passOver(
   const count = Math.min(...CODECS.map((codec) => reel.pictures[codec].length));
   const end = at((count * 1_000_000) / FPS);
   const take = takeOf(dub.slice(0, Math.round((end / 1e6) * 16_000)), end);
-  const bitrate = recodingRate(reel.width, reel.height, FPS, BITRATE);
   const open = CODECS.map((codec) => ({
     codec,
     first: new VideoDecoder({ codec }),
     second: new VideoDecoder({ codec }),
-    coder: new Recoding(0, { codec, fps: FPS, bitrate }),
+    coder: new Recoding(0, { codec, fps: FPS, bitrate: BITRATE }),
   }));
   let driven = 0;
   try {

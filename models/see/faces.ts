@@ -111,6 +111,7 @@ export const trackingOf = (settings: Settings): Tracking => ({
   detectEvery: ms(settings.detect),
   landmarksEvery: ms(settings.every),
   poseEvery: ms(120),
+  confirmEvery: ms(80),
   embedEvery: ms(1_000),
   surely: SCORES[settings.detector][1],
   mostFaces: settings.faces,
