@@ -94,14 +94,14 @@ describe('bench lips --gpu', () => {
 });
 
 const size = { width: 640, height: 360 };
-const shown = [{ name: 'two side by side', clips: [CLIPS.turned, CLIPS.outdoors] }];
+const shown = [{ name: 'out of doors', clips: [CLIPS.outdoors] }];
 const real = { models: weights(''), media: recording(''), size, seconds: 2, rounds: 1, out, shown };
 const networks = ['yunet', 'facemesh', 'fsanet'].map((name) => `face/${name}`);
 const absent = lacking(...networks, 'asd/lr-asd') ?? missing(...shown[0]!.clips, 'talking/video-retalking/audio1.wav');
 
 describe('bench lips on the CPU', () => {
   test.skipIf(absent)(
-    `two seconds of two faces go down the whole path, every stage counted ${absent ?? ''}`,
+    `two seconds of a clip go down the whole path, every stage counted ${absent ?? ''}`,
     async () => {
       const told: string[] = [];
       const { result, text } = await printed(() => cpu(real, scope, (_, what) => void told.push(what)));
@@ -109,8 +109,7 @@ describe('bench lips on the CPU', () => {
       expect(reels).toEqual((result as Awaited<ReturnType<typeof cpu>>).reels);
       const [reel] = reels;
       expect(reel!.pictures).toBeGreaterThan(45);
-      // Both mouths, but for the first pictures.
-      expect(reel!.driven).toBeGreaterThan(1.8);
+      expect(reel!.driven).toBeGreaterThan(0.9);
       for (const codec of ['VP8', 'H264'] as const) {
         const stages = STAGES(codec).map(([name]) => reel!.stages[name]!.mean);
         for (const each of stages) expect(each).toBeGreaterThan(0);
@@ -122,14 +121,14 @@ describe('bench lips on the CPU', () => {
       expect(reel!.driver.mean).toBeCloseTo(sum(DRIVER), 6);
       expect(sum(PARTS)).toBeLessThan(reel!.stages['look']!.mean);
       expect(reel!.seldom.mean).toBeLessThan(reel!.stages['look']!.mean);
-      expect(reel!.astray.faces).toBeGreaterThan(60);
+      expect(reel!.astray.faces).toBeGreaterThan(40);
       expect(reel!.astray.mouth).toBeGreaterThan(0);
       expect(reel!.astray.mouth).toBeLessThan(0.1);
-      expect(text).toMatch(/two side by side, VP8/);
+      expect(text).toMatch(/out of doors, VP8/);
       expect(told.at(-1)).toBe('');
       expect(readFileSync(join(out, 'lips.html'), 'utf8')).toMatch(/stage by stage/);
     },
-    60_000,
+    180_000,
   );
 
   test('says what is absent, and where it was looked for', async () => {
