@@ -22,7 +22,7 @@ export const LR_ASD: ModelCard = {
   licence: 'MIT',
   languages: 'any',
   device: 'cpu',
-  speed: '105 ms of one CPU core per second of programme and face',
+  speed: '80 ms of one CPU core per second of programme and face',
   files: [
     {
       name: CHECKPOINT,
