@@ -7,7 +7,8 @@ import { UnknownSet, fit } from './fit/fit.ts';
 import { hours } from './hours/hours.ts';
 import { realHours } from './hours/real.ts';
 import { NETWORKS } from './lips/gpu.ts';
-import { UnknownLips, lips } from './lips/lips.ts';
+import { lips } from './lips/lips.ts';
+import { UnknownLips } from './lips/unknown-lips.ts';
 import { LATENCY_DEFAULTS, latency, latencyText } from './latency.ts';
 import { UnknownMeasurement, quality } from './quality/quality.ts';
 import { serveBench } from './serve.ts';
@@ -20,7 +21,8 @@ npm run bench -- quality [options]     what each engine makes of real recordings
 npm run bench -- fit [options]         how dubs fit their speakers' time, on real speech and on timing made to be hard
 npm run bench -- hours [options]       whether delay, picture and memory stay where they are, for hours
 npm run bench -- serve [options]       what a model server costs a call, and gains by computing calls together
-npm run bench -- lips --gpu [options]    MuseTalk's live path at real sizes: FLOPs, ms by batch, faces per GPU
+npm run bench -- lips [options]        what moving mouths costs the CPU, stage by stage; mouths × fps a core
+npm run bench -- lips --gpu [options]  MuseTalk's live path at real sizes: FLOPs, ms by batch, faces per GPU
 
 latency:
   --file FILE      programme to publish (default: the demo's sample)
@@ -55,6 +57,12 @@ hours:
 serve:
   --models DIR     as for quality
 lips:
+  --size WxH       size of the pictures (default: 640x360)
+  --seconds N      how much of each clip (default: 5)
+  --rounds N       passes over each clip, after one that warms up (default: 2)
+  --models DIR     real weights, as for quality, or a model store
+  --media DIR      as for quality
+lips --gpu:
   --gpu            networks on a GPU; without one what can be counted is counted
   --networks DIR   exported networks (default: ~/.cache/livedub/bench/musetalk)
   --batches LIST   pictures at once, comma-separated (default: 1,2,4,8,16,32)
@@ -73,6 +81,7 @@ Examples:
   npm run bench -- hours --hours 0.5 --drift=-200
   npm run bench -- hours --real 30
   npm run bench -- serve
+  npm run bench -- lips --size 1280x720
   npm run bench -- lips --gpu --batches 1,8,32`;
 
 /** Asked for in a way that cannot be done. */
@@ -101,6 +110,8 @@ function asked() {
         models: { type: 'string', default: process.env['LIVEDUB_MODELS'] ?? join(root, '../shared/models') },
         media: { type: 'string', default: process.env['LIVEDUB_MEDIA'] ?? join(root, '../shared/media') },
         plain: { type: 'boolean', default: false },
+        size: { type: 'string', default: '640x360' },
+        rounds: { type: 'string', default: '2' },
         gpu: { type: 'boolean', default: false },
         step: { type: 'boolean', default: false },
         networks: { type: 'string', default: NETWORKS },
@@ -130,6 +141,18 @@ function positive(option: string, text: string): number {
   const value = number(option, text);
   if (value > 0) return value;
   throw new UsageError(`--${option} must be above 0, received ${text}`);
+}
+
+function wholeNumber(option: string, text: string): number {
+  const value = Number(text);
+  if (Number.isInteger(value) && value > 0) return value;
+  throw new UsageError(`--${option} must be a whole number above 0, received ${text}`);
+}
+
+function sizeOf(text: string): { readonly width: number; readonly height: number } {
+  const [, width, height] = (/^(\d+)x(\d+)$/.exec(text) ?? []).map(Number);
+  if (width && height && width % 4 === 0 && height % 2 === 0) return { width, height };
+  throw new UsageError(`--size must be as in 640x360, width a multiple of 4, height of 2; received ${text}`);
 }
 
 async function run(scope: Scope): Promise<number> {
@@ -219,8 +242,14 @@ async function run(scope: Scope): Promise<number> {
       const batches = values.batches.split(',').map((text) => positive('batches', text));
       const [flops, bytes] = (values.peak?.split(',') ?? []).map((text) => positive('peak', text));
       const peak = flops === undefined || bytes === undefined ? {} : { flops: flops * 1e12, bytes: bytes * 1e9 };
+      const [models, media] = [resolve(values.models), resolve(values.media)];
+      const length = seconds('seconds', values.seconds, 5);
+      const rounds = wholeNumber('rounds', values.rounds);
       return lips(
-        { gpu: values.gpu, networks: resolve(values.networks), batches, out, step: values.step, peak },
+        {
+          gpu: values.gpu ? { networks: resolve(values.networks), batches, out, step: values.step, peak } : undefined,
+          cpu: { models, media, size: sizeOf(values.size), seconds: length, rounds, out },
+        },
         scope,
       );
     }

@@ -39,8 +39,10 @@ export function mouthPatch(
   const shown = interiors.map((each) => toned(each, skin));
   for (let row = 0, i = 0; row < height; row += 1) {
     for (let column = 0; column < width; column += 1, i += 1) {
-      const [mx, my] = [dx[i]!, dy[i]!];
-      const [px, py] = [left + column, top + row];
+      const mx = dx[i]!;
+      const my = dy[i]!;
+      const px = left + column;
+      const py = top + row;
       let value = mx === 0 && my === 0 ? frame.y[py * frame.width + px]! : cubic(frame.y, frame.width, frame.height, px + mx, py + my); // prettier-ignore
       if (cover[i]! > 0) {
         for (const { interior, share, gain } of shown) {
@@ -62,14 +64,20 @@ export function mouthPatch(
       const at = 2 * row * width + 2 * column;
       const mx = (dx[at]! + dx[at + 1]! + dx[at + width]! + dx[at + width + 1]!) / 8;
       const my = (dy[at]! + dy[at + 1]! + dy[at + width]! + dy[at + width + 1]!) / 8;
-      const [px, py] = [(left >> 1) + column, (top >> 1) + row];
-      let [cb, cr] = [frame.u[py * fw + px]!, frame.v[py * fw + px]!];
+      const px = (left >> 1) + column;
+      const py = (top >> 1) + row;
+      let cb = frame.u[py * fw + px]!;
+      let cr = frame.v[py * fw + px]!;
       if (mx !== 0 || my !== 0) {
         cb = linear(frame.u, fw, fh, px + mx, py + my);
         cr = linear(frame.v, fw, fh, px + mx, py + my);
       }
-      let [covered, x, t, inside] = [0, 0, 0, 0];
-      for (const k of [at, at + 1, at + width, at + width + 1]) {
+      let covered = 0;
+      let x = 0;
+      let t = 0;
+      let inside = 0;
+      for (let n = 0; n < 4; n += 1) {
+        const k = at + (n & 1) + (n >> 1) * width;
         if (cover[k] === 0) continue;
         covered += cover[k]! / 4;
         x += across[k]!;
@@ -99,8 +107,10 @@ export function mouthPatch(
 function texel(plane: Float32Array, w: number, h: number, across: number, down: number): number {
   const x = Math.min(w - 1.001, Math.max(0, ((across + 1) / 2) * w - 0.5));
   const y = Math.min(h - 1.001, Math.max(0, ((down + RIM) / (1 + 2 * RIM)) * h - 0.5));
-  const [column, row] = [x | 0, y | 0];
-  const [s, t] = [x - column, y - row];
+  const column = x | 0;
+  const row = y | 0;
+  const s = x - column;
+  const t = y - row;
   const at = row * w + column;
   return (
     (plane[at]! * (1 - s) + plane[at + 1]! * s) * (1 - t) + (plane[at + w]! * (1 - s) + plane[at + w + 1]! * s) * t
@@ -110,17 +120,21 @@ function texel(plane: Float32Array, w: number, h: number, across: number, down: 
 function linear(plane: Uint8Array, width: number, height: number, px: number, py: number): number {
   const x = Math.min(width - 1.001, Math.max(0, px));
   const y = Math.min(height - 1.001, Math.max(0, py));
-  const [column, row] = [x | 0, y | 0];
-  const [s, t] = [x - column, y - row];
+  const column = x | 0;
+  const row = y | 0;
+  const s = x - column;
+  const t = y - row;
   const at = row * width + column;
   return (plane[at]! * (1 - s) + plane[at + 1]! * s) * (1 - t) + (plane[at + width]! * (1 - s) + plane[at + width + 1]! * s) * t; // prettier-ignore
 }
 
 /** Catmull-Rom, which keeps skin as sharp as it is; bilinear sampling would soften whatever moves. */
 function cubic(plane: Uint8Array, width: number, height: number, px: number, py: number): number {
-  const [column, row] = [Math.floor(px), Math.floor(py)];
+  const column = Math.floor(px);
+  const row = Math.floor(py);
   if (column < 1 || row < 1 || column > width - 3 || row > height - 3) return linear(plane, width, height, px, py);
-  const [s, t] = [px - column, py - row];
+  const s = px - column;
+  const t = py - row;
   const a = s * (-0.5 + s * (1 - 0.5 * s));
   const b = 1 + s * s * (1.5 * s - 2.5);
   const c = s * (0.5 + s * (2 - 1.5 * s));

@@ -29,6 +29,8 @@ export interface Tracking {
   readonly landmarksEvery: Span;
   /** Between looks of the pose network. */
   readonly poseEvery: Span;
+  /** Between looks of a detector that costs little at where a calm face was; 0 looks in every picture. */
+  readonly confirmEvery: Span;
   readonly embedEvery: Span;
   /** Score from which a detection begins a new face. */
   readonly surely: number;
@@ -65,6 +67,8 @@ const TURN = { still: 2, follow: 0.1 } as const;
 /** One face as long as it is followed. */
 interface Track {
   readonly id: FaceId;
+  /** When the detector had it last. */
+  confirmed: MediaTime | undefined;
   /** Landmarks as the network last had them. */
   raw: Float32Array | undefined;
   region: Region;
@@ -183,6 +187,7 @@ export class FaceTracker {
       if (taken.has(n) || detection.score < this.#tracking.surely) continue;
       const track: Track = {
         id: `face-${start}-${n}` as FaceId,
+        confirmed: undefined,
         raw: undefined,
         region: regionBy(detection),
         score: detection.score,
@@ -208,6 +213,13 @@ export class FaceTracker {
     return face?.box ?? grown(region, 1);
   }
 
+  /** Whether the detector is to say that a face is still there. */
+  #doubted({ confirmed, speed, face }: Track, start: MediaTime): boolean {
+    if (!this.#eyes.detector.cheap) return false;
+    if (confirmed === undefined || speed > LIVELY || face?.unfit) return true;
+    return between(confirmed, start) >= this.#tracking.confirmEvery;
+  }
+
   /** Where the detector has a known face now: by the whole picture, or by a look at where it was. */
   async #whereabouts(track: Track, frame: VideoFrame, found: Map<Track, Detection> | undefined) {
     const already = found?.get(track);
@@ -220,11 +232,12 @@ export class FaceTracker {
   async #follow(track: Track, frame: VideoFrame, found: Map<Track, Detection> | undefined) {
     const { start } = frame;
     const { landmarks } = this.#eyes;
-    const there = await this.#whereabouts(track, frame, found);
-    // A detector that is dear is not asked in between; then landmarks are trusted.
-    const sure = there !== undefined || (!found && !this.#eyes.detector.cheap);
-    if (!sure) return this.#lose(track, start);
+    const asked = found !== undefined || this.#doubted(track, start);
+    const there = asked ? await this.#whereabouts(track, frame, found) : undefined;
+    // Where the detector is not asked, landmarks are trusted.
+    if (asked && !there) return this.#lose(track, start);
     if (there) {
+      track.confirmed = start;
       track.score = there.score;
       const { x, y, edge } = regionBy(there);
       const strayed = Math.hypot(x - track.region.x, y - track.region.y) > STRAYED * track.region.edge;

@@ -9,7 +9,7 @@ import { needsModel } from '../store/weights.ts';
 import type { FaceDetector } from './detection.ts';
 import { openScrfd, openUltralight, openYuNet } from './detectors.ts';
 import { EMBEDDINGS, embeddingCard, openEmbedding } from './face-embedding.ts';
-import { FaceTracker, type Tracking } from './face-tracker.ts';
+import { type Eyes, FaceTracker, type Tracking } from './face-tracker.ts';
 import { openFsaNet } from './head-pose.ts';
 import { openFaceMesh, openLandmarks106, openPfld } from './landmarks.ts';
 import {
@@ -26,7 +26,8 @@ import {
 } from './seeing-cards.ts';
 import { type Sight, held } from './seeing-network.ts';
 
-const config = z.strictObject({
+/** Settings of the engine `faces`. */
+export const facesConfig = z.strictObject({
   detector: z
     .enum(['yunet', 'scrfd', 'ultralight'])
     .default('yunet')
@@ -70,7 +71,7 @@ const config = z.strictObject({
     .describe('Directory with a folder per network, named after its model, instead of the model store.'),
   runtime: networkSettings.prefault({}),
 });
-type Settings = z.output<typeof config>;
+type Settings = z.output<typeof facesConfig>;
 
 /** Scores from which something may be a face, and from which a new one begins. */
 const SCORES = { yunet: [0.5, 0.7], scrfd: [0.4, 0.5], ultralight: [0.6, 0.8] } as const;
@@ -88,6 +89,35 @@ function openDetector({ detector, size }: Settings, sight: Sight, scope: Scope):
 }
 const openLandmarks = { facemesh: openFaceMesh, pfld: openPfld, '2d106det': openLandmarks106 } as const;
 
+/** The networks that these settings ask for. */
+export async function openEyes(settings: Settings, scope: Scope): Promise<Eyes> {
+  const sight: Sight = { directory: settings.models, settings: settings.runtime };
+  const chosen =
+    settings.embedding === 'auto'
+      ? EMBEDDINGS.find((name) => held(embeddingCard(name), sight))
+      : settings.embedding === 'none'
+        ? undefined
+        : settings.embedding;
+  const [detector, landmarks, pose, embedding] = await Promise.all([
+    openDetector(settings, sight, scope),
+    openLandmarks[settings.landmarks](sight, scope),
+    settings.pose === 'fsanet' ? openFsaNet(sight, scope) : undefined,
+    chosen && openEmbedding(chosen, sight, scope),
+  ]);
+  return { detector, landmarks, pose, embedding };
+}
+/** How often they are asked. */
+export const trackingOf = (settings: Settings): Tracking => ({
+  detectEvery: ms(settings.detect),
+  landmarksEvery: ms(settings.every),
+  poseEvery: ms(120),
+  confirmEvery: ms(80),
+  embedEvery: ms(1_000),
+  surely: SCORES[settings.detector][1],
+  mostFaces: settings.faces,
+  smallest: settings.smallest,
+});
+
 /**
  * Faces by small networks: a detector now and then, a look at each face's landmarks in every picture, and from these the
  * mouth's opening, the head's pose and why a mouth is better left alone.
@@ -101,36 +131,16 @@ export const faces = defineEngine({
   licence: 'BSD-3-Clause AND Apache-2.0 AND MIT',
   needs: [needsModel(YUNET), needsModel(FACE_MESH), needsModel(FSA_NET)],
   models: [YUNET, FACE_MESH, FSA_NET, SFACE, ULTRALIGHT, PFLD, MOBILE_FACE_NET, SCRFD, LANDMARKS_106, ARC_FACE],
-  config,
+  config: facesConfig,
   async load(settings, scope) {
-    const sight: Sight = { directory: settings.models, settings: settings.runtime };
-    const chosen =
-      settings.embedding === 'auto'
-        ? EMBEDDINGS.find((name) => held(embeddingCard(name), sight))
-        : settings.embedding === 'none'
-          ? undefined
-          : settings.embedding;
-    const [detector, landmarks, pose, embedding] = await Promise.all([
-      openDetector(settings, sight, scope),
-      openLandmarks[settings.landmarks](sight, scope),
-      settings.pose === 'fsanet' ? openFsaNet(sight, scope) : undefined,
-      chosen && openEmbedding(chosen, sight, scope),
-    ]);
-    const tracking: Tracking = {
-      detectEvery: ms(settings.detect),
-      landmarksEvery: ms(settings.every),
-      poseEvery: ms(120),
-      embedEvery: ms(1_000),
-      surely: SCORES[settings.detector][1],
-      mostFaces: settings.faces,
-      smallest: settings.smallest,
-    };
+    const eyes = await openEyes(settings, scope);
+    const tracking = trackingOf(settings);
     return {
       kind: 'faceTracker',
       engine: 'faces',
-      caps: { lookahead: ms(settings.every), mostFaces: settings.faces, embeddings: embedding !== undefined },
+      caps: { lookahead: ms(settings.every), mostFaces: settings.faces, embeddings: eyes.embedding !== undefined },
       async *run(input, { signal }): AsyncGenerator<Seen> {
-        const tracker = new FaceTracker({ detector, landmarks, pose, embedding }, tracking);
+        const tracker = new FaceTracker(eyes, tracking);
         for await (const frame of until(input, signal)) {
           // Looking blocks; what came of it is nobody's any more once the signal is there.
           const seen = await tracker.push(frame);

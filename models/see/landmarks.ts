@@ -43,8 +43,8 @@ interface Look {
   readonly margin: number;
   readonly sampling: Pick<Sampling, 'channels' | 'layout' | 'scale' | 'offset'>;
 }
-const look = ({ size, sampling }: Look, frame: VideoFrame, onto: Affine) =>
-  sampleImage(frame, onto, { ...sampling, width: size, height: size, outside: 'edge' });
+const look = ({ size, sampling }: Look, frame: VideoFrame, onto: Affine, out?: Float32Array) =>
+  sampleImage(frame, onto, { ...sampling, width: size, height: size, outside: 'edge' }, out);
 const ontoRegion = ({ size, margin }: Look, { x, y, edge, tilt }: Region) =>
   ontoSquare(size, x, y, edge * margin, tilt);
 
@@ -61,11 +61,15 @@ const MESH: Look = {
 export async function openFaceMesh(sight: Sight, scope: Scope): Promise<LandmarkNetwork> {
   const network = await openOne(FACE_MESH, sight, scope);
   const [input, output] = [inputOf(network), network.outputs[0]!.name];
+  /** What was seen before, to be written over; nothing while somebody looks at it. */
+  let spare: Float32Array | undefined;
   return {
     async mark(frame, region) {
       const onto = ontoRegion(MESH, region);
-      const seen = look(MESH, frame, onto);
+      const seen = look(MESH, frame, onto, spare);
+      spare = undefined;
       const made = await network.run({ [input]: floats(seen, [1, MESH.size, MESH.size, 3]) });
+      spare = seen;
       const mesh = floatsOf(made[output], output);
       return { points: movedPoints(picked(mesh, MESH_TO_IBUG, 3), onto), pose: meshPose(mesh, region.tilt) };
     },

@@ -22,7 +22,7 @@ export const LR_ASD: ModelCard = {
   licence: 'MIT',
   languages: 'any',
   device: 'cpu',
-  speed: '105 ms of one CPU core per second of programme and face',
+  speed: '80 ms of one CPU core per second of programme and face',
   files: [
     {
       name: CHECKPOINT,
@@ -38,21 +38,24 @@ const PICTURE = STRIP * STRIP;
 const SOUND = 640;
 const ROWS = SOUND / HOP;
 /**
- * Pictures that are looked at together, in windows that overlap by half. In longer ones the network tells less quickly
- * that somebody else speaks now; in shorter ones it knows too little of a mouth.
+ * Pictures that are looked at together, in windows of which each shares some with the next. In longer ones the network tells
+ * less quickly that somebody else speaks now; in shorter ones it knows too little of a mouth. Windows that share half of
+ * themselves took 1.6 times as long, and told six changes of speaker 20 ms later on average.
  */
 const WINDOW = 50;
+const SHARED = 10;
 /**
  * What is taken from the sum of the two. While somebody is heard, mouths that speak have log odds of 3 to 10, a closed one
  * −6 or less; mouths that move to another voice lie in between, and now and then above.
  */
 const OFFSET = 1;
 
-/** Windows over so many pictures, each half over the one before it; the last ones share the rest. */
-function windowsOf(count: number): { from: number; to: number }[] {
-  const steps = Math.max(1, Math.ceil(count / (WINDOW / 2)) - 1);
-  const place = (n: number) => Math.round((n * count) / (steps + 1));
-  return count === 0 ? [] : Array.from({ length: steps }, (_, n) => ({ from: place(n), to: place(n + 2) }));
+/** Windows over so many pictures, of one length and as far apart as each other. */
+export function windowsOf(count: number): { from: number; to: number }[] {
+  const many = Math.max(1, Math.ceil((count - SHARED) / (WINDOW - SHARED)));
+  const length = Math.ceil((count + (many - 1) * SHARED) / many);
+  const place = (n: number) => (many === 1 ? 0 : Math.round((n * (count - length)) / (many - 1)));
+  return count === 0 ? [] : Array.from({ length: many }, (_, n) => ({ from: place(n), to: place(n) + length }));
 }
 
 /** One score per picture of a face, by the network, for the sound that goes with it. */
@@ -74,7 +77,7 @@ export class LrAsd {
       const rows = this.#mfcc.of(pcm.subarray(from * SOUND, to * SOUND), many * ROWS);
       const mfcc = floats(rows, [1, many * ROWS, COEFFICIENTS]);
       for (const [n, strip] of strips.entries()) {
-        const grey = Float32Array.from(strip.subarray(from * PICTURE, to * PICTURE));
+        const grey = new Float32Array(strip.subarray(from * PICTURE, to * PICTURE));
         const made = await this.#network.run({ mfcc, faces: floats(grey, [1, many, STRIP, STRIP]) });
         const logits = floatsOf(made['logits'], 'logits');
         for (let i = 0; i < many; i += 1) {

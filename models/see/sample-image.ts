@@ -1,4 +1,4 @@
-import { decodingOf } from '../../media/colour.ts';
+import { type Decoding, decodingOf } from '../../media/colour.ts';
 import type { Colour, Planes } from '../../media/video-frame.ts';
 import type { Affine } from './affine.ts';
 
@@ -31,14 +31,13 @@ export function sampleImage(
   frame: Planes & { readonly colour: Colour },
   onto: Affine,
   sampling: Sampling,
-  out = new Float32Array(3 * sampling.width * sampling.height),
+  out: Float32Array = new Float32Array(3 * sampling.width * sampling.height),
 ): Float32Array {
   const { width, height, channels, layout, scale, offset, outside } = sampling;
   if (out.length !== 3 * width * height) {
     throw new RangeError(`Cannot sample ${width} × ${height} pixels of three channels into ${out.length} numbers`);
   }
   const decoding = decodingOf(frame.colour, frame.height);
-  const { luma, redByCr, greenByCb, greenByCr, blueByCb, black } = decoding;
   const { a, b, d, e } = onto;
   const pitch = Math.sqrt(Math.abs(a * e - b * d));
   const taps = Math.max(1, Math.min(8, Math.round(pitch)));
@@ -46,16 +45,68 @@ export function sampleImage(
   const step = layout === 'planes' ? 1 : 3;
   const far = layout === 'planes' ? width * height : 1;
   const [redAt, greenAt, blueAt] = channels === 'rgb' ? [0, far, 2 * far] : [2 * far, far, 0];
-  const { y: Y, u: U, v: V, width: W, height: H } = frame;
+  const [redTo, greenTo, blueTo] = [redAt, greenAt, blueAt];
+  const target = { width, height, step, far, redTo, greenTo, blueTo, scale, offset, dark, bright };
+  if (taps === 1 && within(frame, onto, width, height)) sampleInside(frame, onto, target, decoding, out);
+  else sampleAnywhere(frame, onto, target, decoding, taps, outside === 'black', out);
+  return out;
+}
+
+/** Whether every pixel that is looked at, and those that are mixed with it, lie within the picture. */
+function within({ width, height }: Planes, { a, b, c, d, e, f }: Affine, columns: number, rows: number): boolean {
+  const [right, bottom] = [columns - 0.5, rows - 0.5];
+  const xs = [a * 0.5 + b * 0.5, a * right + b * 0.5, a * 0.5 + b * bottom, a * right + b * bottom].map((x) => x + c);
+  const ys = [d * 0.5 + e * 0.5, d * right + e * 0.5, d * 0.5 + e * bottom, d * right + e * bottom].map((y) => y + f);
+  // Chroma reaches furthest: two of its samples, four pixels, lie around a place. Half a pixel is for what sums round.
+  return (
+    Math.min(...xs) >= 1.5 && Math.min(...ys) >= 1.5 && Math.max(...xs) < width - 3.5 && Math.max(...ys) < height - 3.5
+  );
+}
+
+/** Where channels go, and what values become. */
+interface Target {
+  readonly width: number;
+  readonly height: number;
+  readonly step: number;
+  /** From one channel to the next. */
+  readonly far: number;
+  readonly redTo: number;
+  readonly greenTo: number;
+  readonly blueTo: number;
+  readonly scale: number;
+  readonly offset: number;
+  readonly dark: number;
+  readonly bright: number;
+}
+
+/** {@link sampleImage} with `taps` × `taps` points averaged, and what lies outside. */
+function sampleAnywhere(
+  frame: Planes,
+  onto: Affine,
+  { width, height, step, far, redTo, greenTo, blueTo, scale, offset, dark, bright }: Target,
+  { luma, redByCr, greenByCb, greenByCr, blueByCb, black }: Decoding,
+  taps: number,
+  isBlack: boolean,
+  out: Float32Array,
+): void {
+  const { a, b, d, e } = onto;
+  const Y = frame.y;
+  const U = frame.u;
+  const V = frame.v;
+  const W = frame.width;
+  const H = frame.height;
   const half = (W + 1) >> 1;
-  const [lastX, lastY, lastCX, lastCY] = [W - 1, H - 1, half - 1, ((H + 1) >> 1) - 1];
+  const lastX = W - 1;
+  const lastY = H - 1;
+  const lastCX = half - 1;
+  const lastCY = ((H + 1) >> 1) - 1;
   const blackValue = clamp(offset, Math.max(dark, bright));
   const inverseTaps = 1 / taps;
   for (let row = 0, at = 0; row < height; row += 1) {
     let sx = a * 0.5 + b * (row + 0.5) + onto.c;
     let sy = d * 0.5 + e * (row + 0.5) + onto.f;
     for (let column = 0; column < width; column += 1, at += step, sx += a, sy += d) {
-      if (outside === 'black' && (sx < 0 || sy < 0 || sx >= W || sy >= H)) {
+      if (isBlack && (sx < 0 || sy < 0 || sx >= W || sy >= H)) {
         out[at] = out[at + far] = out[at + 2 * far] = blackValue;
         continue;
       }
@@ -112,12 +163,62 @@ export function sampleImage(
       const red = (grey + redByCr * cr) * scale + offset;
       const green = (grey + greenByCb * cb + greenByCr * cr) * scale + offset;
       const blue = (grey + blueByCb * cb) * scale + offset;
-      out[at + redAt] = red < dark ? dark : red > bright ? bright : red;
-      out[at + greenAt] = green < dark ? dark : green > bright ? bright : green;
-      out[at + blueAt] = blue < dark ? dark : blue > bright ? bright : blue;
+      out[at + redTo] = red < dark ? dark : red > bright ? bright : red;
+      out[at + greenTo] = green < dark ? dark : green > bright ? bright : green;
+      out[at + blueTo] = blue < dark ? dark : blue > bright ? bright : blue;
     }
   }
-  return out;
+}
+
+/** {@link sampleImage} where nothing lies outside and no pixels are averaged: most of what is looked at is a face. */
+function sampleInside(
+  { y: Y, u: U, v: V, width: W }: Planes,
+  { a, b, c, d, e, f }: Affine,
+  { width, height, step, redTo, greenTo, blueTo, scale, offset, dark, bright }: Target,
+  { luma, redByCr, greenByCb, greenByCr, blueByCb, black }: Decoding,
+  out: Float32Array,
+): void {
+  const half = (W + 1) >> 1;
+  const lumaScale = luma * scale;
+  const base = offset - black * lumaScale;
+  const redScale = redByCr * scale;
+  const greenScaleB = greenByCb * scale;
+  const greenScaleR = greenByCr * scale;
+  const blueScale = blueByCb * scale;
+  for (let row = 0, at = 0; row < height; row += 1) {
+    let sx = a * 0.5 + b * (row + 0.5) + c;
+    let sy = d * 0.5 + e * (row + 0.5) + f;
+    for (let column = 0; column < width; column += 1, at += step, sx += a, sy += d) {
+      const x = sx - 0.5;
+      const y = sy - 0.5;
+      const x0 = x | 0;
+      const y0 = y | 0;
+      const fx = x - x0;
+      const place = y0 * W + x0;
+      const upper = Y[place]! + (Y[place + 1]! - Y[place]!) * fx;
+      const lower = Y[place + W]! + (Y[place + W + 1]! - Y[place + W]!) * fx;
+      const grey = (upper + (lower - upper) * (y - y0)) * lumaScale + base;
+      const cx = x * 0.5;
+      const cy = sy * 0.5 - 0.5;
+      const cx0 = cx | 0;
+      const cy0 = cy | 0;
+      const gx = cx - cx0;
+      const gy = cy - cy0;
+      const corner = cy0 * half + cx0;
+      const w11 = gx * gy;
+      const w10 = gx - w11;
+      const w01 = gy - w11;
+      const w00 = 1 - w11 - w10 - w01;
+      const cb = U[corner]! * w00 + U[corner + 1]! * w10 + U[corner + half]! * w01 + U[corner + half + 1]! * w11 - 128;
+      const cr = V[corner]! * w00 + V[corner + 1]! * w10 + V[corner + half]! * w01 + V[corner + half + 1]! * w11 - 128;
+      const red = grey + redScale * cr;
+      const green = grey + greenScaleB * cb + greenScaleR * cr;
+      const blue = grey + blueScale * cb;
+      out[at + redTo] = red < dark ? dark : red > bright ? bright : red;
+      out[at + greenTo] = green < dark ? dark : green > bright ? bright : green;
+      out[at + blueTo] = blue < dark ? dark : blue > bright ? bright : blue;
+    }
+  }
 }
 
 /** The luma of a part of a picture, as {@link sampleImage} looks at it, in the picture's own range, rounded. */

@@ -128,7 +128,7 @@ for (const engine of ENGINES) {
 }
 
 /**
- * Measured with lr-asd, the listener's mouth still: of six changes, 0, 0, 0, 80, 280 and 480 ms of voice go to the wrong
+ * Measured with lr-asd, the listener's mouth still: of six changes, 0, 0, 0, 80, 160 and 480 ms of voice go to the wrong
  * mouth or to none. Mouths that both move all the time are told apart over an utterance, but not always so quickly.
  */
 describe.for(ENGINES)('$id on real faces', (engine) => {

@@ -1,11 +1,17 @@
-import { cpSync, existsSync, mkdtempSync, rmSync } from 'node:fs';
+import { cpSync, existsSync, mkdtempSync, readFileSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { afterAll, describe, expect, test, vi } from 'vitest';
 import { type Pass, costTable, countedIn, gpu, passOf, passTable, wrongShapes } from '../../bench/lips/gpu.ts';
+import { cpu } from '../../bench/lips/cpu.ts';
+import { DRIVER, PARTS, STAGES } from '../../bench/lips/path.ts';
+import { CLIPS } from '../../bench/lips/reel.ts';
+import { UnknownLips } from '../../bench/lips/unknown-lips.ts';
 import { Scope } from '../../media/scope.ts';
 import { openOnnx } from '../../models/runtime/onnx.ts';
+import { missing, recording } from '../fakes/recordings.ts';
+import { lacking, weights } from '../weights.ts';
 
 const folder = fileURLToPath(new URL('../fixtures/musetalk', import.meta.url));
 const out = mkdtempSync(join(tmpdir(), 'livedub-bench-lips-'));
@@ -84,5 +90,52 @@ describe('bench lips --gpu', () => {
     const nothing = await printed(() => gpu({ ...options, networks: '/nowhere' }, scope));
     expect(nothing.result).toBeUndefined();
     expect(nothing.text).toMatch(/musetalk\.py --random \/nowhere/);
+  });
+});
+
+const size = { width: 640, height: 360 };
+const shown = [{ name: 'out of doors', clips: [CLIPS.outdoors] }];
+const real = { models: weights(''), media: recording(''), size, seconds: 2, rounds: 1, out, shown };
+const networks = ['yunet', 'facemesh', 'fsanet'].map((name) => `face/${name}`);
+const absent = lacking(...networks, 'asd/lr-asd') ?? missing(...shown[0]!.clips, 'talking/video-retalking/audio1.wav');
+
+describe('bench lips on the CPU', () => {
+  test.skipIf(absent)(
+    `two seconds of a clip go down the whole path, every stage counted ${absent ?? ''}`,
+    async () => {
+      const told: string[] = [];
+      const { result, text } = await printed(() => cpu(real, scope, (_, what) => void told.push(what)));
+      const { reels } = JSON.parse(readFileSync(join(out, 'lips.json'), 'utf8')) as Awaited<ReturnType<typeof cpu>>;
+      expect(reels).toEqual((result as Awaited<ReturnType<typeof cpu>>).reels);
+      const [reel] = reels;
+      expect(reel!.pictures).toBeGreaterThan(45);
+      expect(reel!.driven).toBeGreaterThan(0.9);
+      for (const codec of ['VP8', 'H264'] as const) {
+        const stages = STAGES(codec).map(([name]) => reel!.stages[name]!.mean);
+        for (const each of stages) expect(each).toBeGreaterThan(0);
+        expect(stages.reduce((sum, each) => sum + each, 0)).toBeCloseTo(reel!.whole[codec].mean, 6);
+        expect(reel!.whole[codec].mean).toBeGreaterThan(reel!.plain[codec]);
+        expect(reel!.plain[codec]).toBeGreaterThan(0);
+      }
+      const sum = (names: readonly string[]) => names.reduce((total, name) => total + reel!.stages[name]!.mean, 0);
+      expect(reel!.driver.mean).toBeCloseTo(sum(DRIVER), 6);
+      expect(sum(PARTS)).toBeLessThan(reel!.stages['look']!.mean);
+      expect(reel!.seldom.mean).toBeLessThan(reel!.stages['look']!.mean);
+      expect(reel!.astray.faces).toBeGreaterThan(40);
+      expect(reel!.astray.mouth).toBeGreaterThan(0);
+      expect(reel!.astray.mouth).toBeLessThan(0.1);
+      expect(text).toMatch(/out of doors, VP8/);
+      expect(told.at(-1)).toBe('');
+      expect(readFileSync(join(out, 'lips.html'), 'utf8')).toMatch(/stage by stage/);
+    },
+    180_000,
+  );
+
+  test('says what is absent, and where it was looked for', async () => {
+    await expect(cpu({ ...real, media: '/nowhere' }, scope)).rejects.toThrow(/\/nowhere\/talking.*--media/);
+    if (absent) return;
+    const lost = cpu({ ...real, models: '/nowhere' }, scope);
+    await expect(lost).rejects.toThrow(UnknownLips);
+    await expect(lost).rejects.toThrow(/no networks for faces in \/nowhere; --models/);
   });
 });

@@ -134,6 +134,35 @@ describe('looking at a part of a picture', () => {
     expectClose(first('bgr'), [255, 0, 0], 2);
   });
 
+  test('a part that lies well inside looks the same as when it is looked at together with what lies outside', () => {
+    const size = { width: 64, height: 48 };
+    const noise = (count: number, step: number) =>
+      Uint8Array.from({ length: count }, (_, n) => (n * step + (n >> 3) * 29) % 251);
+    const [y, u, v] = [noise(64 * 48, 37), noise(32 * 24, 53), noise(32 * 24, 71)];
+    const frame: VideoFrame = { ...size, y, u, v, start: at(0), colour: UNSPECIFIED };
+    for (const layout of ['planes', 'pixels'] as const) {
+      // Turned a little, and a little less than one pixel of the picture each; the larger begins 40 pixels before the smaller.
+      const turned = { a: 0.8, b: 0.1, d: -0.1, e: 0.8 };
+      const inner = sampleImage(
+        frame,
+        { ...turned, c: 10, f: 12 },
+        { ...full, layout, width: 20, height: 20, outside: 'edge' },
+      );
+      const [c, f] = [10 - 40 * (0.8 + 0.1), 12 - 40 * (0.8 - 0.1)];
+      const outer = sampleImage(
+        frame,
+        { ...turned, c, f },
+        { ...full, layout, width: 100, height: 100, outside: 'edge' },
+      );
+      const value = (of: Float32Array, edge: number, x: number, row: number, channel: number) =>
+        layout === 'planes' ? of[channel * edge * edge + row * edge + x]! : of[3 * (row * edge + x) + channel]!;
+      for (let n = 0; n < 20 * 20 * 3; n += 1) {
+        const [channel, x, row] = [n % 3, Math.floor(n / 3) % 20, Math.floor(n / 60)];
+        expect(value(inner, 20, x, row, channel)).toBeCloseTo(value(outer, 100, x + 40, row + 40, channel), 3);
+      }
+    }
+  });
+
   test('half a pixel to the right is half a step up the ramp', () => {
     const step = (8 * 255) / 219;
     const [whole, half] = [look(ontoBox(4, 2, box(2, 2, 4, 2)), {}), look(ontoBox(4, 2, box(2.5, 2, 4, 2)), {})];

@@ -1,0 +1,2 @@
+/** The bench cannot measure what was asked for. */
+export class UnknownLips extends Error {}
