@@ -20,6 +20,8 @@ export interface ViewerHook {
    */
   readonly trackId: TrackId | null;
   readonly heard: TrackId | null;
+  /** The picture track on the screen. */
+  readonly seen: TrackId | null;
   /** Programme position at the ear, µs; `null` while nothing arrives. */
   readonly currentMedia: number | null;
   /** Captions on the picture now. */

@@ -430,7 +430,13 @@ export class Viewing {
   #show(track: MediaStreamTrack): void {
     const video = this.#video;
     if (!video) return;
-    video.srcObject = new MediaStream([track]);
+    const { srcObject } = video;
+    if (srcObject instanceof MediaStream && srcObject.active) {
+      // Within the stream: an element that gets another one is black until that one's first picture.
+      const before = srcObject.getVideoTracks();
+      if (!before.includes(track)) srcObject.addTrack(track);
+      for (const old of before) if (old !== track) srcObject.removeTrack(old);
+    } else video.srcObject = new MediaStream([track]);
     // Not awaited: it settles only with the first picture, and the picture only comes once the track is resumed.
     if (this.store.value.play === 'playing') void video.play().catch(() => {});
   }

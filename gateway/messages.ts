@@ -6,8 +6,8 @@ const Id = z.string().min(1).max(64);
 /** mediasoup checks these itself. */
 const Opaque = z.record(z.string(), z.unknown());
 const TrackId = z.custom<Methods['consume']['in']['trackId']>(
-  (id) => typeof id === 'string' && /^(original|video|(dub|voice):[A-Za-z0-9-]{2,35})$/.test(id),
-  { error: 'expected original, video, dub:<language> or voice:<language>' },
+  (id) => typeof id === 'string' && /^(original|video|(dub|voice|video):[A-Za-z0-9-]{2,35})$/.test(id),
+  { error: 'expected original, video, or dub:, voice: or video: with a language' },
 );
 
 /** What a page may send, by method. */

@@ -562,8 +562,8 @@ export class DrivenLine {
   }
 
   /** The decoder may be waiting for pictures that have not come: a source that pauses is not the recoder's fault. */
-  #starves({ due }: Stretch): boolean {
-    return this.#codec === 'H264' && due.length <= REORDERED && !this.#ended;
+  #starves({ due, end }: Stretch): boolean {
+    return this.#codec === 'H264' && end === undefined && due.length <= REORDERED && !this.#ended;
   }
 
   /** The original goes on at `end`. */

@@ -239,6 +239,7 @@ export class LipPath {
     lane?.takes.end();
     lane?.running.unsubscribe();
     lane?.wiring.close();
+    this.#news();
   }
   /** Resolves when every take that was given has been driven or given up. */
   async settled(): Promise<void> {
@@ -575,7 +576,6 @@ export class LipPath {
     let wake = () => {};
     const look = () => wake();
     this.#waiters.add(look);
-    signal.addEventListener('abort', look, { once: true, signal: up.signal });
     if (due !== undefined && Number.isFinite(due)) {
       const timeUp = () => {
         late = true;

@@ -225,6 +225,9 @@ function hookOf(viewing: Viewing, video: () => HTMLVideoElement | null): ViewerH
     get heard(): TrackId | null {
       return state().heard;
     },
+    get seen(): TrackId | null {
+      return state().seen;
+    },
     get currentMedia() {
       return viewing.now();
     },

@@ -8,7 +8,7 @@ export function Shell({ main, children }: { main: RefObject<HTMLElement | null>;
       <a class="skip" href="#main">
         Skip to the content
       </a>
-      <header class="top">
+      <header class="masthead">
         <Link to="/" class="brand" label="Livedub, all sessions">
           <img src="/icon.svg" alt="" width="28" height="28" />
           <span>Livedub</span>

@@ -10,9 +10,13 @@ import { mostPictures } from './output.ts';
 const LEAD = ms(300);
 const TRAVEL = ms(50);
 
-/** One language's delayed pictures, with a thread that encodes what is driven. */
-export function drivenPictures(codec: VideoCodec, hold: Span, clock: Clock): DrivenPictures {
-  const recoder = new ThreadRecoder(clock);
+/**
+ * One language's delayed pictures, with a thread that encodes what is driven.
+ *
+ * @param program the thread's built entry; ours unless told
+ */
+export function drivenPictures(codec: VideoCodec, hold: Span, clock: Clock, program?: string): DrivenPictures {
+  const recoder = new ThreadRecoder(clock, program);
   const line = new DrivenLine({ codec, recoder, lead: LEAD, duration: hold, capacity: mostPictures(hold) });
   return {
     lead: (LEAD + TRAVEL) as Span,

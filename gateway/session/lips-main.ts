@@ -95,6 +95,7 @@ async function* none(): AsyncGenerator<VideoFrame, void> {
 
 function begin(codec: Extract<ToLips, { type: 'codec' }>['codec']): void {
   looking?.abort();
+  news();
   footage?.close();
   footage = new Footage({ codec, keep });
   looking = new AbortController();
@@ -110,10 +111,7 @@ async function look(reel: Footage, signal: AbortSignal): Promise<void> {
   while (!signal.aborted) {
     const asked = attention.after(cursor);
     if (!asked || !path) {
-      await new Promise<void>((resolve) => {
-        news = resolve;
-        signal.addEventListener('abort', () => resolve(), { once: true });
-      });
+      await new Promise<void>((resolve) => (news = resolve));
       continue;
     }
     const from = at(Math.max(asked.start, cursor + 1));

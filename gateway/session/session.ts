@@ -37,6 +37,14 @@ import { within } from './within.ts';
 
 type Start = Extract<ToSession, { type: 'start' }>;
 
+/** The built files that a session's helpers run; the product's own unless told. */
+export interface SessionPrograms {
+  /** The picture process. */
+  readonly lips?: string;
+  /** The thread that encodes driven pictures. */
+  readonly recoder?: string;
+}
+
 /** Sending runs on this grid. Opus frames are 20 ms, pictures come every 17 to 40 ms. */
 const TICK = ms(10);
 const PULSE_EVERY = 200;
@@ -90,6 +98,7 @@ export class Session implements Sink {
     clock: Clock,
     tell: (message: FromSession) => void,
     scope: Scope,
+    { lips, recoder }: SessionPrograms,
   ) {
     this.#start = start;
     this.#clock = clock;
@@ -107,7 +116,8 @@ export class Session implements Sink {
           keep: seconds(delayOf(start.spec).most + toMs(AHEAD) / 1_000),
           onFault: ({ stage, kind, message }) => tell({ type: 'fault', stage, kind, message }),
           onChange: () => this.#showMode(),
-          line: (codec, hold) => drivenPictures(codec, hold, clock),
+          line: (codec, hold) => drivenPictures(codec, hold, clock, recoder),
+          ...(lips !== undefined && { program: lips }),
         },
         scope,
       );
@@ -124,10 +134,16 @@ export class Session implements Sink {
   }
 
   /** Opens ports and says `ready`; the programme begins with its first packet. */
-  static async open(start: Start, clock: Clock, tell: (message: FromSession) => void, scope: Scope): Promise<Session> {
+  static async open(
+    start: Start,
+    clock: Clock,
+    tell: (message: FromSession) => void,
+    scope: Scope,
+    programs: SessionPrograms = {},
+  ): Promise<Session> {
     const input = await MediaSocket.open(start.ports.input, scope);
     const output = await MediaSocket.open(start.ports.output, scope);
-    const session = new Session(start, { input, output }, clock, tell, scope);
+    const session = new Session(start, { input, output }, clock, tell, scope, programs);
     await session.#begin();
     tell({ type: 'ready', ports: { input: input.port, output: output.port } });
     return session;

@@ -1,6 +1,6 @@
 import { beforeEach, describe, expect, test } from 'vitest';
 import type { OutputTrack } from '../../gateway/session/ipc.ts';
-import { Output } from '../../gateway/session/output.ts';
+import { Output, type PictureLine } from '../../gateway/session/output.ts';
 import { formatOf } from '../../gateway/session/source.ts';
 import { ManualClock } from '../../media/clock.ts';
 import type { Mix } from '../../media/mix.ts';
@@ -48,16 +48,23 @@ const VIDEO: OutputTrack = {
   parameters: {},
   rtpBase: 9_000,
 };
+const VIDEO_ES: OutputTrack = { ...VIDEO, id: 'video:es', language: 'es', ssrc: 6, rtpBase: 4_294_900_000 };
+const VIDEO_DE: OutputTrack = { ...VIDEO, id: 'video:de', language: 'de', ssrc: 7, rtpBase: 77 };
 const [OLD_NUMBER, UNSENT] = [500, 128];
 
 /** A process of the programme that began at clock 0, on the clock of the test. */
-function open(clock: ManualClock, scope: Scope, resumed = false, mix: Partial<Mix> = {}) {
+function open(
+  clock: ManualClock,
+  scope: Scope,
+  resumed: boolean | Readonly<Record<string, number>> = false,
+  mix: Partial<Mix> = {},
+) {
   const timeline = new Timeline({
     delay: DELAY,
     rate: 48_000,
     anchor: { media: at(0), clock: 0 as ClockTime },
     mix,
-    ...(resumed && { now: clock.now() }),
+    ...(resumed !== false && { now: clock.now() }),
   });
   const packets: RtpPacket[] = [];
   const reports: ReturnType<typeof parseRtcp>[] = [];
@@ -68,7 +75,7 @@ function open(clock: ManualClock, scope: Scope, resumed = false, mix: Partial<Mi
       send: (data) => (isRtcp(data) ? reports.push(parseRtcp(data)) : packets.push(parseRtp(data)!)),
       cname: 'test',
       hold: seconds(4),
-      ...(resumed && { videoSequences: { video: OLD_NUMBER } }),
+      ...(resumed !== false && { videoSequences: resumed === true ? { video: OLD_NUMBER } : resumed }),
     },
     scope,
   );
@@ -87,6 +94,20 @@ const picture = (index: number, count = 1): AccessUnit => ({
   keyFrame: index % 25 === 0,
   payloads: Array.from({ length: count }, (_, i) => Uint8Array.of(index, i)),
 });
+/** A line of pictures in which every picture is another one: `99` is put before what it says. */
+function marked(closed: () => void = () => {}): PictureLine {
+  const waiting: AccessUnit[] = [];
+  return {
+    get size() {
+      return waiting.length;
+    },
+    counts: { 'marked pictures': 3 },
+    push: (unit) => void waiting.push({ ...unit, payloads: unit.payloads.map((each) => Uint8Array.of(99, ...each)) }),
+    take: (playhead) => waiting.splice(0, waiting.filter(({ start }) => start <= playhead).length),
+    grow: () => {},
+    close: closed,
+  };
+}
 const tone = (length: number) =>
   Float32Array.from({ length }, (_, i) => 0.5 * Math.sin((2 * Math.PI * 1_000 * i) / 48_000));
 
@@ -282,6 +303,106 @@ describe.skipIf(missing())(`what a session sends (${missing() ?? 'libopus'})`, (
     expect(more).toEqual([]);
     expect((next!.sequence - last.sequence) & 0xffff).toBeLessThanOrEqual(2);
     expect(output.dropped['video without key frame']).toBe(1);
+  });
+
+  describe('with a picture for every language', () => {
+    test('each goes out on its own track, with its own numbers, at the same times', async () => {
+      const { output, run, of } = open(clock, scope);
+      output.setVideo(VIDEO, formatOf('VP8'));
+      expect(output.setVideo(VIDEO_ES, formatOf('VP8'), () => marked())).toMatchObject({
+        ...{ id: 'video:es', language: 'es', mimeType: 'video/VP8', ssrc: 6 },
+      });
+      for (let index = 0; index < 30; index += 1) output.push(picture(index, 3));
+      await run(2_000_000);
+      const [plain, spanish] = [of(VIDEO.ssrc), of(VIDEO_ES.ssrc)];
+      expect(plain).toHaveLength(26 * 3);
+      expect(spanish.map(({ payload }) => [...payload])).toEqual(plain.map(({ payload }) => [99, ...payload]));
+      const times = (packets: readonly RtpPacket[], base: number) =>
+        packets.map(({ timestamp }) => (timestamp - base) >>> 0);
+      expect(times(spanish, VIDEO_ES.rtpBase)).toEqual(times(plain, VIDEO.rtpBase));
+      for (const sent of [plain, spanish]) {
+        sent.forEach(({ sequence }, i) => expect(sequence).toBe((sent[0]!.sequence + i) & 0xffff));
+      }
+      expect(output.videoSequences).toEqual({
+        video: plain.at(-1)!.sequence,
+        'video:es': spanish.at(-1)!.sequence,
+      });
+      expect(output.dropped).toMatchObject({ 'video line': 0, 'marked pictures': 3 });
+    });
+
+    test('one that is taken away gets nothing more, and goes on with later numbers when it comes back', async () => {
+      const { output, run, of } = open(clock, scope);
+      let closed = 0;
+      output.setVideo(VIDEO, formatOf('VP8'));
+      output.setVideo(VIDEO_ES, formatOf('VP8'), () => marked(() => (closed += 1)));
+      for (let index = 0; index < 100; index += 1) output.push(picture(index));
+      await run(2_000_000);
+      output.removeVideo('video:es');
+      expect(closed).toBe(1);
+      expect(output.line('video:es')).toBeUndefined();
+      const before = of(VIDEO_ES.ssrc).length;
+      await run(3_000_000);
+      expect(of(VIDEO_ES.ssrc)).toHaveLength(before);
+      expect(of(VIDEO.ssrc)).toHaveLength(51);
+      const last = of(VIDEO_ES.ssrc).at(-1)!.sequence;
+      expect(output.videoSequences['video:es']).toBe(last);
+      output.setVideo(VIDEO_ES, formatOf('VP8'), () => marked());
+      for (let index = 100; index < 110; index += 1) output.push(picture(index));
+      await run(5_500_000);
+      const next = of(VIDEO_ES.ssrc)[before]!;
+      expect([...next.payload]).toEqual([99, 100, 0]);
+      expect((next.sequence - last) & 0xffff).toBeGreaterThan(0);
+      expect((next.sequence - last) & 0xffff).toBeLessThanOrEqual(UNSENT + 1);
+      // The original's never noticed.
+      const numbers = of(VIDEO.ssrc).map(({ sequence }) => sequence);
+      expect(numbers).toEqual(numbers.map((_, i) => (numbers[0]! + i) & 0xffff));
+    });
+
+    test('another codec opens every line anew, and the numbers of each go on', async () => {
+      const { output, run, of } = open(clock, scope);
+      let opened = 0;
+      const line = () => {
+        opened += 1;
+        return marked();
+      };
+      const offer = (codec: 'VP8' | 'H264') => {
+        output.setVideo(VIDEO, formatOf(codec));
+        return output.setVideo(VIDEO_ES, formatOf(codec), line);
+      };
+      offer('VP8');
+      for (let index = 0; index < 10; index += 1) output.push(picture(index));
+      await run(1_500_000);
+      offer('VP8');
+      expect(opened).toBe(1);
+      const before = [VIDEO, VIDEO_ES].map(({ ssrc }) => of(ssrc).at(-1)!.sequence);
+      expect(offer('H264')).toMatchObject({ mimeType: 'video/H264', ssrc: VIDEO_ES.ssrc });
+      expect(opened).toBe(2);
+      for (let index = 25; index < 30; index += 1) output.push(picture(index));
+      await run(2_300_000);
+      [VIDEO, VIDEO_ES].forEach(({ ssrc }, i) => {
+        const packets = of(ssrc);
+        expect(packets).toHaveLength(15);
+        expect(packets[10]!.sequence).toBe((before[i]! + 1) & 0xffff);
+      });
+    });
+
+    test('a process that takes over goes on with the numbers of each; one that is new has its own', async () => {
+      await clock.advance(ms(3_600));
+      const { output, run, of } = open(clock, scope, { video: OLD_NUMBER, 'video:es': 65_500 });
+      output.setVideo(VIDEO, formatOf('VP8'));
+      output.setVideo(VIDEO_ES, formatOf('VP8'), () => marked());
+      output.setVideo(VIDEO_DE, formatOf('VP8'), () => marked());
+      for (let index = 50; index < 100; index += 1) output.push(picture(index));
+      await run(4_800_000);
+      expect(of(VIDEO.ssrc)[0]!.sequence).toBe(OLD_NUMBER + UNSENT);
+      expect(of(VIDEO_ES.ssrc)[0]!.sequence).toBe((65_500 + UNSENT) & 0xffff);
+      // What nobody sent before has nothing to catch up with: it is not held back, and stamped as it is.
+      const german = of(VIDEO_DE.ssrc).map(({ timestamp }) => (timestamp - VIDEO_DE.rtpBase) >>> 0);
+      expect(german[0]).toBe(50 * 3_600);
+      // What a predecessor sent and nobody has opened yet is told to the successor all the same.
+      const other = open(clock, scope, { video: 1, 'video:es': 2 });
+      expect(other.output.videoSequences).toEqual({ video: 1, 'video:es': 2 });
+    });
   });
 
   describe('when it takes over', () => {

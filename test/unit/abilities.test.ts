@@ -90,3 +90,42 @@ test('an engine or a setting that does not exist is refused by its place in the 
     field: 'engines.recognizer.beem',
   });
 });
+
+describe('moving mouths', () => {
+  const yunet: Need = { install: 'model yunet (livedub models pull yunet)', present: () => false };
+  const seeing = (needs: readonly Need[]) =>
+    abilitiesOf(
+      new EngineRegistry(
+        [
+          defineEngine({ ...common, kind: 'faceTracker', id: 'eyes', needs, config: z.strictObject({}), load }),
+          defineEngine({ ...common, kind: 'lipDriver', id: 'lips', config: z.strictObject({}), load }),
+        ],
+        '/nowhere.js',
+      ),
+    );
+  const spec = (lips: string, engines: object = {}) => SessionSpec.parse({ lips, engines });
+
+  test('are refused where they are insisted on and a model is missing, with what to pull', () => {
+    expect(seeing([yunet]).accepts(spec('on'))).toEqual({
+      code: 'unsupported',
+      message: 'Mouths cannot be driven here: something for it is not installed.',
+      field: 'lips',
+      fix: 'Needs model yunet (livedub models pull yunet).',
+    });
+  });
+  test.for(['auto', 'off'])('are no reason to refuse a session that says %s', (lips) => {
+    expect(seeing([yunet]).accepts(spec(lips))).toBeUndefined();
+  });
+  test('are refused where there is no engine at all', () => {
+    expect(abilities.accepts(spec('on'))).toMatchObject({ code: 'unsupported', field: 'lips' });
+  });
+  test('are accepted where everything is there', () => {
+    expect(seeing([]).accepts(spec('on'))).toBeUndefined();
+  });
+  test('an engine named for them that does not exist is refused by its place', () => {
+    expect(seeing([]).accepts(spec('on', { lipDriver: { engine: 'puppets' } }))).toMatchObject({
+      code: 'invalid',
+      field: 'engines.lipDriver.engine',
+    });
+  });
+});

@@ -1,11 +1,11 @@
 import { describe, expect, test } from 'vitest';
 import { languageName, ownName } from '../../client/language-name.ts';
-import { modeWords } from '../../client/mode-words.ts';
+import { lipsWords, modeWords } from '../../client/mode-words.ts';
 import { preferencesOf } from '../../client/preferences.ts';
 import { inboundOf, reception } from '../../client/reception.ts';
 import { routeOf } from '../../client/route.ts';
 import { actionFor, SHORTCUTS } from '../../client/shortcuts.ts';
-import { trackToHear } from '../../client/track-choice.ts';
+import { trackToHear, trackToSee } from '../../client/track-choice.ts';
 import type { TrackView } from '../../gateway/protocol.ts';
 
 const origin = 'https://dub.example';
@@ -94,6 +94,53 @@ describe('the language heard at first', () => {
   test('without a dub it is the original, and without sound nothing', () => {
     expect(trackToHear(tracks.slice(0, 2), ['es'])).toBe('original');
     expect(trackToHear(tracks.slice(0, 1), ['es'])).toBeNull();
+  });
+});
+
+describe('the picture a viewer sees', () => {
+  const track = (id: string) => ({ id }) as TrackView;
+  const both = ['video', 'original', 'dub:es', 'voice:es', 'video:es', 'dub:pt-BR'].map(track);
+
+  test.for([
+    ['dub:es', 'video:es'],
+    ['dub:pt-BR', 'video'],
+    ['original', 'video'],
+    [null, 'video'],
+  ] as const)('with %s is %s', ([heard, id]) => {
+    expect(trackToSee(both, heard)).toBe(id);
+  });
+
+  test('is the driven one even where the original’s is not there, and none where there is none', () => {
+    expect(trackToSee([track('dub:es'), track('video:es')], 'dub:es')).toBe('video:es');
+    expect(trackToSee([track('dub:es'), track('video:es')], 'original')).toBeNull();
+    expect(trackToSee([track('dub:es')], 'dub:es')).toBeNull();
+  });
+});
+
+describe('what became of the mouths', () => {
+  const none = { takes: 0, pictures: 0, driven: 0, left: {}, seen: 0, skipped: 0, shown: {} };
+  const lips = { ...none, process: { cpu: 0, rssMiB: 0, restarts: 0 } };
+
+  test('is not said before there was a picture to drive', () => {
+    expect(lipsWords(lips)).toBeNull();
+  });
+  test('is the share that was driven', () => {
+    expect(lipsWords({ ...lips, pictures: 200, driven: 200 })).toBe('100 % of 200 pictures');
+  });
+  test('is why pictures were left alone, most first, and nothing of what nobody sees', () => {
+    const left = { late: 0.04, profile: 1.25, nobody: 3, somethingNew: 0.5 };
+    expect(lipsWords({ ...lips, pictures: 200, driven: 76, left })).toBe(
+      '38 % of 200 pictures; left alone: speaker not in the picture 3 s · turned away 1.3 s · somethingNew 0.5 s',
+    );
+  });
+  test('is in the badge: lips in sync only where the picture is driven and the voice dubbed', () => {
+    const mode = { audio: 'dubbed', text: 'translated', quality: 'full' } as const;
+    expect(modeWords({ ...mode, video: 'driven' }).badge).toBe('dubbed, lips in sync');
+    expect(modeWords({ ...mode, video: 'original' }).badge).toBe('dubbed');
+    expect(modeWords({ ...mode, quality: 'reduced', video: 'driven' }).badge).toBe(
+      'dubbed, lips in sync, simpler engines',
+    );
+    expect(modeWords({ ...mode, audio: 'original', video: 'driven' }).badge).not.toContain('lips');
   });
 });
 

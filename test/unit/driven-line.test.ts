@@ -245,6 +245,22 @@ test('a recoder that hangs is given up after a second, and is told so', () => {
   expect(b.line.lastDeath).toBe('it is too slow');
 });
 
+test.for(['VP8', 'H264'] as const)(
+  'a recoder that hangs at the end of what it was given holds up nothing for long: %s',
+  (codec) => {
+    const b = bench({ codec }, stream(250, 25, codec));
+    b.line.drive(interval(1_000, 1_800));
+    b.patch(1_000, 1_800);
+    b.play(1_500);
+    b.recoder.hangs = true;
+    b.play(3_500);
+    expect(b.line.counts).toMatchObject({ deaths: 1, joins: 1 });
+    expect(b.line.state).toBe('original');
+    expect(b.recoder.stuck).toBe(1);
+    expect(starts(b.out).slice(-1)).toEqual([3_480]);
+  },
+);
+
 test('a recoder that falls behind is left at the next key frame of the original', () => {
   const b = bench({}, stream(250, 25));
   b.line.drive(interval(1_000, 6_000));

@@ -114,6 +114,10 @@ describe('a message of a page', () => {
       asked: { id: 1, method: 'join', data: { role: 'viewer' } },
     });
   });
+  test.for(['original', 'video', 'dub:es', 'voice:pt-BR', 'video:es'])('may ask for %s', (trackId) => {
+    const data = { transportId: 't', trackId, rtpCapabilities: {} };
+    expect(read(JSON.stringify({ id: 1, method: 'consume', data }))).toMatchObject({ asked: { data } });
+  });
   test.for([['{'], ['null'], ['7'], ['[]'], ['{"id":"1","method":"join"}'], ['{"id":1.5}']])(
     '%s cannot even be answered',
     ([text]) => {
@@ -125,6 +129,7 @@ describe('a message of a page', () => {
     ['{"id":-1,"method":"join"}', 'id'],
     ['{"id":1,"method":"toString","data":{}}', 'method'],
     ['{"id":1,"method":"consume","data":{"transportId":"t","trackId":"dub:","rtpCapabilities":{}}}', 'data.trackId'],
+    ['{"id":1,"method":"consume","data":{"transportId":"t","trackId":"video:","rtpCapabilities":{}}}', 'data.trackId'],
     ['{"id":1,"method":"produce","data":{"transportId":"t","kind":"smell","rtpParameters":{}}}', 'data.kind'],
   ])('%s is refused with its field', ([text, field]) => {
     expect(read(text)).toMatchObject({ refused: { error: { field } } });

@@ -24,6 +24,20 @@ describe('a session that says nothing', () => {
     expect(spec.voices).toEqual({ cloning: 'off', expression: 1 });
     expect(spec.video).toBe('original');
   });
+  test('has its mouths moved wherever that can be done', () => {
+    expect(spec.lips).toBe('auto');
+    expect(spec.engines).toEqual({});
+  });
+});
+
+describe('mouths', () => {
+  test.for(['auto', 'on', 'off'] as const)('may be %s', (lips) => {
+    expect(SessionSpec.parse({ lips }).lips).toBe(lips);
+  });
+  test.for(['faceTracker', 'activeSpeaker', 'lipDriver', 'restorer'])('%s may be chosen with its settings', (kind) => {
+    const engines = { [kind]: { engine: 'x', size: 3 } };
+    expect(SessionSpec.parse({ engines }).engines).toEqual(engines);
+  });
 });
 
 describe('the delay', () => {
@@ -101,6 +115,8 @@ describe('the original under the dub', () => {
     [{ voices: { expression: 1.5 } }, 'voices.expression', 'Give 1 or less.'],
     [{ voices: { cloning: 'on' } }, 'voices.cloning', 'Use one of "off", "consented".'],
     [{ video: 'still' }, 'video', 'Use one of "original", "stretch".'],
+    [{ lips: 'always' }, 'lips', 'Use one of "auto", "on", "off".'],
+    [{ lips: true }, 'lips', 'Use one of "auto", "on", "off".'],
   ] as const)('%j is refused at %s: %s', ([asked, field, fix]) => {
     expect(refusal(asked)).toMatchObject({ code: 'invalid', field, fix });
   });
