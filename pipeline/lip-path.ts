@@ -214,6 +214,10 @@ export class LipPath {
     }
   }
 
+  /** Takes of that language are to come: its driver gets to know the faces that are seen meanwhile. */
+  expect(language: Language): void {
+    if (this.#options.stages.lipDriver.caps.watches) this.#lane(language);
+  }
   /** Drives a take: its pictures come out of `onDriven` one by one. */
   drive(take: Take): void {
     const lane = this.#lane(take.language);

@@ -28,6 +28,8 @@ export type ToLips =
   | { readonly type: 'attend'; readonly interval: Interval }
   | { readonly type: 'said'; readonly saying: Saying }
   | { readonly type: 'take'; readonly take: Take }
+  /** Takes of that language are to come, or are not any more. */
+  | { readonly type: 'expect'; readonly language: Language }
   | { readonly type: 'forget'; readonly language: Language }
   | { readonly type: 'stop' };
 
