@@ -277,7 +277,7 @@ export class LipPath {
       .toSorted((a, b) => area(b) - area(a))
       .slice(0, WATCHED);
     for (const lane of this.#lanes.values()) {
-      if (lane.wiring.load.pending > 0) continue;
+      if (this.#options.pace === 'live' && lane.wiring.load.pending > 0) continue;
       for (const face of faces) {
         lane.shots$.next({ start: seen.start, end: later(seen.start, PICTURE), frame, face, weight: 0 });
       }
