@@ -72,6 +72,7 @@ export async function dubFile(
   options: DubOptions,
   parent: Scope,
   onProgress: (progress: DubProgress) => void,
+  onMouths?: (report: LipFileReport) => void,
 ): Promise<string> {
   const [file, out] = [resolve(options.file), resolve(options.out)];
   checkOutput(out);
@@ -203,6 +204,7 @@ export async function dubFile(
               speed: t / 1e3 / Math.max(1, performance.now() - began),
             }),
         );
+  if (mouths) onMouths?.(mouths.report);
   const muxed = await mux(
     {
       original: mouths?.path ?? file,

@@ -121,6 +121,7 @@ export async function driveFile(options: LipFileOptions, scope: Scope): Promise<
     onProgress(end);
   };
 
+  for (const { language } of options.takes) path.expect(language);
   const takes = options.takes.toSorted((a, b) => a.end - b.end);
   const sayings = options.sayings.toSorted((a, b) => a.start - b.start);
   const heard = sound[Symbol.asyncIterator]();

@@ -108,8 +108,8 @@ const WATCHED = 2;
 const LEAST = ms(15);
 /** How long before its first picture is due a take stops waiting to learn whose it is. */
 const HURRY = ms(250);
-/** A stage that sits on an item for that long is started again. */
-const STALL = seconds(5);
+/** A stage that sits on an item for that long is started again. With a recording, a machine may be as busy as it likes. */
+const STALL: Readonly<Record<Pace, Span>> = { live: seconds(5), recorded: seconds(60) };
 /** A picture lasts that long where nothing follows. */
 const PICTURE = ms(40);
 /** How far back it is asked who speaks. */
@@ -184,7 +184,7 @@ export class LipPath {
     this.#tracking = this.#looking.vital(stages.faceTracker);
     this.#deciding = stages.activeSpeaker && this.#looking.vital(stages.activeSpeaker);
     this.#frames$
-      .pipe(this.#looking.audio(stages.faceTracker, this.#tracking, { capacity: 64, stall: STALL }))
+      .pipe(this.#looking.audio(stages.faceTracker, this.#tracking, { capacity: 64, stall: STALL[pace] }))
       .subscribe({ next: (seen) => this.#saw(seen), complete: () => this.#ended() });
   }
 
@@ -225,6 +225,10 @@ export class LipPath {
     }
   }
 
+  /** Takes of that language are to come: its driver gets to know the faces that are seen meanwhile. */
+  expect(language: Language): void {
+    if (this.#options.stages.lipDriver.caps.watches) this.#lane(language);
+  }
   /** Drives a take: its pictures come out of `onDriven` one by one. */
   drive(take: Take): void {
     const lane = this.#lane(take.language);
@@ -285,7 +289,7 @@ export class LipPath {
       .toSorted((a, b) => area(b) - area(a))
       .slice(0, WATCHED);
     for (const lane of this.#lanes.values()) {
-      if (lane.wiring.load.pending > 0) continue;
+      if (this.#options.pace === 'live' && lane.wiring.load.pending > 0) continue;
       for (const face of faces) {
         lane.shots$.next({ start: seen.start, end: later(seen.start, PICTURE), frame, face, weight: 0 });
       }
@@ -341,7 +345,7 @@ export class LipPath {
   }
 
   async #answer(stage: Stage<'activeSpeaker'>, scene: Scene): Promise<Speaking | undefined> {
-    const signal = AbortSignal.any([this.#life.signal, AbortSignal.timeout(STALL / 1_000)]);
+    const signal = AbortSignal.any([this.#life.signal, AbortSignal.timeout(STALL[this.#options.pace] / 1_000)]);
     const one = async function* () {
       yield scene;
     };
@@ -381,7 +385,7 @@ export class LipPath {
     const answered$ = shots$.pipe(
       wiring.audio(stages.lipDriver, driving, {
         capacity: 32,
-        stall: STALL,
+        stall: STALL[pace],
         expires: (shot) => this.#due(shot.start, LEAST),
         onLost: (shot, why) => {
           if (why === 'failed') for (const start of heldBefore(shot, open, answered)) lost(start, 'failed');
@@ -427,7 +431,7 @@ export class LipPath {
             .pipe(
               wiring.audio(stage, vital, {
                 capacity: 8,
-                stall: STALL,
+                stall: STALL[this.#options.pace],
                 expires: ({ start }) => this.#due(start, LEAST),
                 onLost: ({ driven }) => out.next(driven),
                 onServed: (span, now) => vital.watch.latency.add(span, now),

@@ -30,6 +30,8 @@ export type ToLips =
   /** A voice takes guides: they are told from now on. */
   | { readonly type: 'guides' }
   | { readonly type: 'take'; readonly take: Take }
+  /** Takes of that language are to come, or are not any more. */
+  | { readonly type: 'expect'; readonly language: Language }
   | { readonly type: 'forget'; readonly language: Language }
   | { readonly type: 'stop' };
 

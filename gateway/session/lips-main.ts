@@ -200,6 +200,8 @@ function hear(message: ToLips): void {
       attention.add(message.take);
       news();
       return path?.drive(message.take);
+    case 'expect':
+      return path?.expect(message.language);
     case 'forget':
       return path?.forget(message.language);
     case 'stop':

@@ -56,6 +56,7 @@ export class Lips {
   #schedule: Extract<ToLips, { type: 'schedule' }> | undefined;
   #pulse: Extract<FromLips, { type: 'pulse' }> | undefined;
   #ready = false;
+  readonly #expected = new Set<Language>();
   #underway = 0;
   /** Pictures follow only from a key frame on. */
   #broken = true;
@@ -162,7 +163,13 @@ export class Lips {
   drive(take: Take): void {
     this.#send({ type: 'take', take });
   }
+  /** Takes of that language are to come. */
+  expect(language: Language): void {
+    this.#expected.add(language);
+    if (this.#ready) this.#send({ type: 'expect', language });
+  }
   forget(language: Language): void {
+    this.#expected.delete(language);
     this.#send({ type: 'forget', language });
   }
 
@@ -203,6 +210,7 @@ export class Lips {
     switch (message.type) {
       case 'ready':
         this.#ready = true;
+        for (const language of this.#expected) this.#send({ type: 'expect', language });
         return this.#watch(SILENT_FOR);
       case 'driven':
         return onDriven(message.language, message.driven);

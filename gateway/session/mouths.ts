@@ -136,6 +136,7 @@ export class Mouths {
     this.#settle(language);
     const line = this.#options.line(codec, hold);
     this.#lines.set(language, line);
+    this.#lips.expect(language);
     return line;
   }
   forget(language: Language): void {

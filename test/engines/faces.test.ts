@@ -6,7 +6,7 @@ import { afterAll, beforeAll, describe, expect, test } from 'vitest';
 import { MonotonicClock } from '../../media/clock.ts';
 import { Scope } from '../../media/scope.ts';
 import { at } from '../../media/time.ts';
-import { type Box, type VideoFrame, blank } from '../../media/video-frame.ts';
+import { type VideoFrame, blank } from '../../media/video-frame.ts';
 import { overlap } from '../../models/see/detection.ts';
 import { openScrfd, openUltralight, openYuNet } from '../../models/see/detectors.ts';
 import { openEmbedding } from '../../models/see/face-embedding.ts';
@@ -17,6 +17,7 @@ import type { Face, Seen } from '../../pipeline/face.ts';
 import type { Stage } from '../../pipeline/stage.ts';
 import { conforms } from '../conformance/stage.ts';
 import { decode, feed, missing, recording } from '../fakes/recordings.ts';
+import { turnedHead } from '../fakes/turned-head.ts';
 import { moved, videoFrames } from '../fakes/video-frames.ts';
 import { lacking, weights } from '../weights.ts';
 
@@ -92,35 +93,6 @@ function colourAt({ y, u, v, width }: VideoFrame, x: number, row: number): [numb
   return [y[Math.floor(row) * width + Math.floor(x)]!, u[chroma]!, v[chroma]!];
 }
 
-/** A head turned to the picture's right about its axis, as if it were a cylinder a little wider than the face. */
-function turned(frame: VideoFrame, face: Box, degrees: number): VideoFrame {
-  const middle = face.left + face.width / 2;
-  const [radius, angle] = [0.62 * face.width, (degrees * Math.PI) / 180];
-  const turn = (from: Uint8Array, width: number, height: number, scale: number) => {
-    const to = from.slice();
-    for (let row = 0; row < height; row += 1) {
-      const y = row * scale;
-      if (y < face.top - 0.5 * face.height || y > face.top + 1.15 * face.height) continue;
-      for (let column = 0; column < width; column += 1) {
-        const u = ((column + 0.5) * scale - middle) / radius;
-        if (Math.abs(u) >= 1) continue;
-        const theta = Math.asin(u) - angle;
-        const sine =
-          Math.abs(theta) < Math.PI / 2 ? Math.sin(theta) : Math.sign(theta) * (2 - Math.abs(Math.sin(theta)));
-        const source = Math.floor((middle + radius * sine) / scale);
-        to[row * width + column] = from[row * width + Math.max(0, Math.min(width - 1, source))]!;
-      }
-    }
-    return to;
-  };
-  const [w, h] = [(frame.width + 1) >> 1, (frame.height + 1) >> 1];
-  return {
-    ...frame,
-    y: turn(frame.y, frame.width, frame.height, 1),
-    u: turn(frame.u, w, h, 2),
-    v: turn(frame.v, w, h, 2),
-  };
-}
 function mirrored(frame: VideoFrame): VideoFrame {
   const flip = (plane: Uint8Array, width: number) =>
     plane.map((_, n) => plane[n - (n % width) + (width - 1 - (n % width))]!);
@@ -307,7 +279,7 @@ describe.skipIf(absent)(`faces${absent ? `: ${absent}` : ''}`, () => {
     const [{ faces: [face] = [] } = {}] = await look(frames.slice(0, 1), stage);
     const turn = (n: number) => 60 * Math.max(0, Math.min(1, (n - 10) / 15, (60 - n) / 15));
     const seen = await look(
-      frames.map((frame, n) => view(turned(frame, face!.box, turn(n)))),
+      frames.map((frame, n) => view(turnedHead(frame, face!.box, turn(n)))),
       stage,
     );
     const said = reasons(seen);

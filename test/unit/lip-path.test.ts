@@ -87,6 +87,20 @@ describe('a recorded programme', () => {
     lips.close();
   });
 
+  test('a driver that learns faces by watching knows them before it has anything to say', async () => {
+    const shots: Shot[] = [];
+    const { lips, look } = path(lipStagesOf({ lipDriver: paintingDriver(shots, () => {}, { watches: true }) }));
+    lips.expect('es' as Language);
+    await look(0, 13);
+    lips.end();
+    lips.drive(takeOver(10, 12));
+    await lips.settled();
+    const watched = shots.filter(({ take }) => !take).map(({ start }) => start);
+    expect(watched).toEqual([0, 3, 6, 9, 12].map(picture));
+    expect(shots.filter(({ take }) => take)).toHaveLength(2);
+    lips.close();
+  });
+
   test('what cannot be driven is left alone and reported, stretch by stretch', async () => {
     const script = (n: number) => (n >= 14 && n < 17 ? ['a:profile'] : n === 18 ? [] : ['a']);
     const stages = lipStagesOf({ faceTracker: scriptedTracker(script), lipDriver: paintingDriver([]) });
