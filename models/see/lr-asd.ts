@@ -6,12 +6,12 @@ import { STRIP } from '../../pipeline/face-strip.ts';
 import { Fault } from '../../pipeline/fault.ts';
 import { until } from '../../pipeline/until.ts';
 import { defineEngine } from '../engine.ts';
+import { COEFFICIENTS, HOP, LiftedMfcc } from '../dsp/lifted-mfcc.ts';
 import { networkSettings } from '../runtime/runtime-settings.ts';
 import { type Network, floats, floatsOf } from '../runtime/tensor.ts';
 import { type ModelPlace, openModelFile } from '../store/model-file.ts';
 import { type ModelCard, modelDirectory } from '../store/weights.ts';
 import { mouthScores } from './mouth-motion.ts';
-import { COEFFICIENTS, HOP, LiftedMfcc } from './lr-asd-mfcc.ts';
 
 const NETWORK = 'lr_asd_pretrain_AVA.onnx';
 const CHECKPOINT = 'pretrain_AVA.model';

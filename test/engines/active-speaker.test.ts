@@ -5,7 +5,7 @@ import { Scope } from '../../media/scope.ts';
 import { at, seconds } from '../../media/time.ts';
 import { registry } from '../../models/index.ts';
 import { openOnnx } from '../../models/runtime/onnx.ts';
-import { COEFFICIENTS, LiftedMfcc } from '../../models/see/lr-asd-mfcc.ts';
+import { COEFFICIENTS, LiftedMfcc } from '../../models/dsp/lifted-mfcc.ts';
 import { LrAsd } from '../../models/see/lr-asd.ts';
 import { Binding, type Bound } from '../../pipeline/binding.ts';
 import type { SpeakerId, UtteranceId } from '../../pipeline/domain.ts';
