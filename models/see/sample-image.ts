@@ -1,5 +1,5 @@
 import type { Colour, Planes } from '../../media/video-frame.ts';
-import type { Affine } from './affine.ts';
+import type { Affine } from '../../media/affine.ts';
 
 /** Weights of red and blue in luma by the code points of ITU-T H.273, table 4. */
 const WEIGHTS: Readonly<Record<number, readonly [red: number, blue: number]>> = {

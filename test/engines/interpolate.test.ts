@@ -3,6 +3,7 @@ import { fileURLToPath } from 'node:url';
 import { afterAll, describe, expect, test } from 'vitest';
 import { MonotonicClock } from '../../media/clock.ts';
 import { Scope } from '../../media/scope.ts';
+import { luma, psnr, ssim } from '../../media/ssim.ts';
 import { at } from '../../media/time.ts';
 import { UNSPECIFIED, type VideoFrame } from '../../media/video-frame.ts';
 import { registry } from '../../models/index.ts';
@@ -12,7 +13,6 @@ import { type Tensor, floats, floatsOf } from '../../models/runtime/tensor.ts';
 import type { Pair } from '../../pipeline/face.ts';
 import { type IdlePicture, type Run, idleFill, idleRuns, mixed, thumbnailOf, unlike } from '../../pipeline/idle.ts';
 import { conforms } from '../conformance/stage.ts';
-import { psnr, similarityOf } from '../fakes/alike.ts';
 import { FACE1, FACE2, MESH, PORTRAIT, WEBCAM, followed, pictures } from '../fakes/faces.ts';
 import { feed, missing } from '../fakes/recordings.ts';
 import { lacking } from '../weights.ts';
@@ -140,10 +140,10 @@ describe.skipIf(absent)(`real pictures${absent ? ` (${absent})` : ''}`, () => {
       const mean = (of: (made: VideoFrame, gone: VideoFrame, before: VideoFrame) => number) =>
         every.reduce((sum, n, i) => sum + of(made[i]!, frames[n + 1]!, frames[n]!), 0) / every.length;
       const figures = {
-        psnr: mean((a, gone) => psnr(a.y, gone.y)),
-        psnrRepeated: mean((_, gone, before) => psnr(before.y, gone.y)),
-        ssim: mean((a, gone) => similarityOf(a.y, gone.y, clip.width)),
-        ssimRepeated: mean((_, gone, before) => similarityOf(before.y, gone.y, clip.width)),
+        psnr: mean((a, gone) => psnr(luma(a), luma(gone))),
+        psnrRepeated: mean((_, gone, before) => psnr(luma(before), luma(gone))),
+        ssim: mean((a, gone) => ssim(luma(a), luma(gone))),
+        ssimRepeated: mean((_, gone, before) => ssim(luma(before), luma(gone))),
       };
       expect(figures.psnr).toBeGreaterThan(figures.psnrRepeated + 1);
       expect(figures.ssim).toBeGreaterThan(figures.ssimRepeated);
