@@ -87,6 +87,10 @@ export class LrAsd {
   }
 }
 
+/** How the network comes about: what is published is a checkpoint, and the code that it belongs to. */
+const exporting = (directory: string) =>
+  `livedub models pull ${LR_ASD.name}, then git clone ${LR_ASD.home}, then with PyTorch: python3 models/export/lr_asd.py LR-ASD ${join(directory, CHECKPOINT)} ${join(directory, NETWORK)}`;
+
 /**
  * LR-ASD: whose mouth goes with what is heard, by a small network of convolutions and recurrent layers that looks at
  * the scene forwards and backwards, and by the motion of the mouth against the sound's level, which tells people who both
@@ -102,7 +106,9 @@ export const lrAsd = defineEngine({
   licence: 'MIT',
   needs: [
     {
-      install: `${NETWORK} (livedub models pull ${LR_ASD.name}, then models/export/lr_asd.py)`,
+      get install() {
+        return `${NETWORK} (${exporting(modelDirectory(LR_ASD))})`;
+      },
       present: () => existsSync(join(modelDirectory(LR_ASD), NETWORK)),
     },
   ],
@@ -116,7 +122,7 @@ export const lrAsd = defineEngine({
   async load({ model, offset, motion, runtime }, scope) {
     const file = join(modelDirectory(LR_ASD, model), NETWORK);
     if (!existsSync(file)) {
-      const fix = `run 'livedub models pull ${LR_ASD.name}' and make it with models/export/lr_asd.py`;
+      const fix = exporting(modelDirectory(LR_ASD, model));
       throw new Fault('activeSpeaker', 'unavailable', `Cannot load model ${LR_ASD.name}: there is no ${file}; ${fix}`);
     }
     const place: ModelPlace = { stage: 'activeSpeaker', card: LR_ASD, model };
