@@ -12,8 +12,8 @@ export interface Guiding {
   readonly shortest: Span;
 }
 /**
- * Closed and wide are the 10th and the 90th percentile of what was seen. A lip closure of p, b or m lasts 50 to 100 ms
- * (Byrd 1993, "54,000 American stops"), which two pictures at 25 a second just show.
+ * Closed and wide are the 10th and the 90th percentile of what was seen. A lip closure of p, b or m is taken to
+ * last 50 to 100 ms, which two pictures at 25 a second just show.
  */
 export const GUIDING: Guiding = { opens: 0.4, closes: 0.25, bridge: ms(60), shortest: ms(80) };
 

@@ -16,8 +16,8 @@ const GAP = 0.07;
 const CLOSING = 0.1;
 const OPENING = 0.09;
 /**
- * Lips are closed for 60–120 ms about a [p] (Löfqvist & Gracco 1997). Synthesizers differ in whether a stop's mark stands
- * at the beginning of the closure or at its release: a short one is at the release, and the closure lies before it.
+ * So long, in seconds, lips are closed about a stop. Synthesizers differ in whether a stop's mark stands at the beginning of
+ * the closure or at its release: a short one is at the release, and the closure lies before it.
  */
 const CLOSURE = 0.06;
 const CLOSED_BEFORE = { least: 0.01, most: 0.045 } as const;
