@@ -17,7 +17,8 @@ import { type Span, at, later, ms, seconds } from '../../media/time.ts';
 import type { Encodable } from '../../media/video-encoder.ts';
 import { type Box, type Patch, type VideoFrame, blank, cutOut } from '../../media/video-frame.ts';
 import type { AccessUnit } from '../../media/video.ts';
-import { type Clip, bareFile, clip, framesOf, moving } from '../fakes/clips.ts';
+import { type Clip, bareFile, clip, moving } from '../fakes/clips.ts';
+import { framesOf } from '../fakes/video-frames.ts';
 import { DirectRecoder } from '../fakes/recoder.ts';
 import { missing, recording } from '../fakes/recordings.ts';
 
@@ -110,7 +111,7 @@ function ffmpegDecodes(codec: Encodable, out: readonly AccessUnit[]): VideoFrame
     // A bare H.264 stream has no times: FFmpeg says that it makes them up.
     .filter((line) => line !== '' && !/Timestamps are unset|timestamp|last message repeated/i.test(line));
   expect(words).toEqual([]);
-  return framesOf(done.stdout, WIDTH, HEIGHT);
+  return framesOf(done.stdout, { width: WIDTH, height: HEIGHT });
 }
 
 describe.skipIf(noCodecs)(`a driven line (${noCodecs ?? avcodecVersion()})`, () => {
