@@ -98,7 +98,8 @@ function capsOf<K extends StageKind>(primary: Stage<K>, spare: Stage<K>): StageM
     if (name === 'lookahead') return [name, Math.max(Number(value), Number(other))];
     if (name === 'maxSpeakers' || name === 'voices') return [name, Math.min(Number(value), Number(other))];
     if (name === 'marks') return [name, (value as unknown[]).filter((mark) => (other as unknown[]).includes(mark))];
-    if (name !== 'clonesVoice' && name !== 'guides' && typeof value === 'boolean') return [name, value && other === true];
+    if (name !== 'clonesVoice' && name !== 'guides' && typeof value === 'boolean')
+      return [name, value && other === true];
     return [name, value];
   });
   return Object.fromEntries(both) as StageMap[K]['caps'];
