@@ -199,7 +199,7 @@ Exit codes: 0 done, 1 tried and failed, 2 asked wrongly.`,
     .option('--out <file>', 'the page (default: the dubbed file’s name with .eval.html, here)')
     .option('--track <number>', 'audio track of the dub (default: 2, or 1 where it is the only one)', wholeNumber)
     .option('--original-track <number>', 'audio track of the original (default: 1)', wholeNumber)
-    .option('--tracker <engine>', 'face tracker; see: livedub engines')
+    .addOption(engine())
     .addOption(json())
     .addHelpText(
       'after',
@@ -208,6 +208,7 @@ Examples:
   livedub eval video talk.mp4 talk.es.mp4
   livedub eval video talk.mp4 talk.es.mp4 --track 3 --out report.html
   livedub eval video talk.mp4 talk.es.mp4 --json > report.json
+  livedub eval video talk.mp4 talk.es.mp4 --engine 'faceTracker=faces{"detector":"scrfd"}'
 
 LSE-C, LSE-D, LPIPS and FID need networks: livedub models pull syncnet lpips-alex fid-inception, then
 models/export/syncnet.py and models/export/perceptual.py. What has no network is left out, and said to be.`,
@@ -268,6 +269,7 @@ Models are kept in LIVEDUB_MODELS, or ~/.cache/livedub/models.`,
     .argument('[names...]', 'as in livedub models list')
     .option('--profile <name>', 'the models of this set of engines: embedded, cpu, gpu or cloud')
     .option('--pairs <pairs>', 'what the profile’s translator is for, comma-separated (default: en:es)', words)
+    .option('--lips', 'the models that see mouths, and who speaks: what livedub dub --lips uses')
     .option('--mirror <url>', 'fetch <url>/<sha256>, or else <url>/<name>/<file> (default: LIVEDUB_MODELS_MIRROR)')
     .option('--from <directory>', 'take files from anywhere below it: by hash, by <name>/<file> or by file name')
     .option('--parallel <number>', 'files at once', wholeNumber, 3)
@@ -279,6 +281,7 @@ Examples:
   livedub models pull gtcrn deepfilternet3
   livedub models pull --profile cpu
   livedub models pull --profile cpu --pairs en:es,en:fr
+  livedub models pull --lips
   livedub models pull gtcrn --mirror https://models.example.org/livedub
   livedub models pull gtcrn --from /media/stick
 

@@ -59,8 +59,8 @@ export interface EvalVideoOptions {
   /** Which audio track of the dubbed video is the dub, from 1 on. */
   readonly track?: number;
   readonly originalTrack?: number;
-  /** The face tracker's engine. */
-  readonly tracker?: string;
+  /** `faceTracker=ENGINE`, or `faceTracker=ENGINE{SETTINGS}` with settings as JSON. */
+  readonly engine?: readonly string[];
 }
 
 export interface DoctorOptions {
@@ -110,6 +110,8 @@ export type ModelsRequest =
       readonly profile?: string;
       /** Languages, as in `en:es`, that the models of a profile are pulled for. */
       readonly pairs?: readonly string[];
+      /** Also what sees mouths and who speaks. */
+      readonly lips?: boolean;
       readonly mirror?: string;
       readonly from?: string;
       readonly parallel: number;

@@ -310,8 +310,9 @@ function reasonOf(thrown: unknown): string {
 
 /** Looks at everything a session, the demo and the tests need. Takes a second or two and changes nothing. */
 export async function examine({ port = 8080, profile }: { port?: number; profile?: string } = {}): Promise<Check[]> {
+  const { checkLips } = await import('./lip-checks.ts');
   const named = profile === undefined ? [] : await import('./profile-checks.ts').then((it) => it.checkProfile(profile));
-  return [...(await Promise.all(questions(port).map(answer))), ...named];
+  return [...(await Promise.all(questions(port).map(answer))), ...checkLips(), ...named];
 }
 
 /** Whether sessions can run. */

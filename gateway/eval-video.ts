@@ -12,6 +12,7 @@ import { MEASURES, MEASURE_NAMES, VideoReport } from '../models/evaluate/video-r
 import { registry } from '../models/index.ts';
 import type { Stage } from '../pipeline/stage.ts';
 import { type DubProgress, type EvalVideoOptions, UsageError } from './commands.ts';
+import { enginesOf } from './engine-options.ts';
 import { type Still, evalPage } from './eval-page.ts';
 import { table } from './table.ts';
 
@@ -69,15 +70,20 @@ async function video(
 
 /** The face tracker that is named, or the first that is there; one for each video. */
 async function trackers(
-  engine: string | undefined,
+  named: readonly string[] | undefined,
   scope: Scope,
 ): Promise<[Stage<'faceTracker'>, Stage<'faceTracker'>]> {
   const all = registry();
+  const { faceTracker, ...others } = enginesOf({ engine: named ?? [] }).engines;
+  const [stage] = Object.keys(others);
+  if (stage !== undefined) throw new UsageError(`--engine: only faceTracker is used here, received ${stage}`);
+  const { engine, ...settings } = (faceTracker ?? {}) as { readonly engine?: string };
   const id = engine ?? all.pick('faceTracker')?.id;
   if (id === undefined) throw new UsageError('There is no face tracker; see: livedub engines');
-  const lacks = all.lacks('faceTracker', id);
+  // One that is named may be told where its models are, and says itself what it misses there.
+  const lacks = engine === undefined ? all.lacks('faceTracker', id) : [];
   if (lacks.length > 0) throw new UsageError(`The face tracker '${id}' needs ${lacks.join(', ')}.`);
-  const load = () => all.load('faceTracker', id, {}, scope);
+  const load = () => all.load('faceTracker', id, settings, scope);
   return [await load(), await load()];
 }
 
@@ -120,7 +126,7 @@ export async function evalVideo(
   const original = await opened(options.original, options.originalTrack, 1, scope);
   // A dubbed file has the original's sound first, then one track per language.
   const dubbed = await opened(options.dubbed, options.track, 2, scope);
-  const [first, second] = given ?? (await trackers(options.tracker, scope));
+  const [first, second] = given ?? (await trackers(options.engine, scope));
   const lengths = [original, dubbed].map(({ contents }) => contents.duration).filter((length) => length !== null);
   const seconds = Math.min(...lengths) / 1e6;
   const start = performance.now();

@@ -3,7 +3,7 @@ import { MonotonicClock } from '../media/clock.ts';
 import type { Scope } from '../media/scope.ts';
 import { sizeText } from '../models/store/free-space.ts';
 import { type Entry, cardsOf, manifest } from '../models/store/manifest.ts';
-import { type Direction, USUAL, modelsOf, profile } from '../models/store/profiles.ts';
+import { type Direction, LIPS, USUAL, modelsOf, profile } from '../models/store/profiles.ts';
 import { type Failure, type Plan, plan, pull } from '../models/store/pull.ts';
 import { type Holding, Store, type StoreScope } from '../models/store/store.ts';
 import { StoreError } from '../models/store/store-error.ts';
@@ -105,11 +105,11 @@ async function list(store: Store, { entries, out }: Desk, json: boolean): Promis
 
 async function fetchModels(store: Store, at: Desk, request: Pull, scope: Scope): Promise<number> {
   const { entries, err } = at;
-  if (request.names.length === 0 && request.profile === undefined)
+  if (request.names.length === 0 && request.profile === undefined && !request.lips)
     throw new UsageError('Say which models: livedub models pull NAME, or livedub models pull --profile cpu.');
   const ofProfile =
     request.profile === undefined ? [] : modelsOf(profile(request.profile), directionsOf(request.pairs));
-  const named = [...request.names, ...ofProfile];
+  const named = [...new Set([...request.names, ...ofProfile, ...(request.lips ? modelsOf(LIPS) : [])])];
   if (named.length === 0) at.out(`The profile ${request.profile} needs no models.`);
   const work = await plan(store, cardsOf(named, entries));
   for (const { name } of work.present) at.out(`${name} is there.`);

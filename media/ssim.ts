@@ -1,3 +1,4 @@
+import { touches } from './box.ts';
 import type { Box, Planes } from './video-frame.ts';
 
 /** One plane of 8 bit numbers, rows without padding. */
@@ -12,8 +13,8 @@ export const luma = ({ width, height, y }: Planes): Plane => ({ width, height, p
 export interface CompareOptions {
   /** Only here; the whole plane unless given. Windows lie wholly within it. */
   readonly within?: Box;
-  /** Not here: windows and pixels that touch it are left out. */
-  readonly except?: Box;
+  /** Not here: windows and pixels that touch one of these are left out. */
+  readonly except?: readonly Box[];
 }
 
 /** C1 and C2 for L = 255, K1 = 0.01, K2 = 0.03 and sums (not means) over 64 pixels. */
@@ -28,12 +29,12 @@ const C2 = Math.floor(0.03 * 0.03 * 255 * 255 * 64 * 63 + 0.5);
  */
 export function ssim(a: Plane, b: Plane, options: CompareOptions = {}): number {
   const { left, top, right, bottom } = area(a, b, options);
-  const { except } = options;
+  const { except = [] } = options;
   let sum = 0;
   let count = 0;
   for (let y = top; y + 8 <= bottom; y += 4) {
     for (let x = left; x + 8 <= right; x += 4) {
-      if (except && touches(x, y, 8, except)) continue;
+      if (except.some((box) => touches(box, x, y, 8))) continue;
       sum += windowSsim(a.pixels, b.pixels, a.width, x, y);
       count += 1;
     }
@@ -64,12 +65,12 @@ function windowSsim(a: Uint8Array, b: Uint8Array, stride: number, x: number, y: 
 /** Peak signal-to-noise ratio in dB, against a peak of 255; infinite where the planes are equal, NaN over no pixel. */
 export function psnr(a: Plane, b: Plane, options: CompareOptions = {}): number {
   const { left, top, right, bottom } = area(a, b, options);
-  const { except } = options;
+  const { except = [] } = options;
   let squares = 0;
   let count = 0;
   for (let y = top; y < bottom; y += 1) {
     for (let x = left; x < right; x += 1) {
-      if (except && touches(x, y, 1, except)) continue;
+      if (except.some((box) => touches(box, x, y, 1))) continue;
       const difference = (a.pixels[y * a.width + x] ?? 0) - (b.pixels[y * a.width + x] ?? 0);
       squares += difference * difference;
       count += 1;
@@ -78,9 +79,6 @@ export function psnr(a: Plane, b: Plane, options: CompareOptions = {}): number {
   if (count === 0) return Number.NaN;
   return 10 * Math.log10((255 * 255 * count) / squares);
 }
-
-const touches = (x: number, y: number, size: number, { left, top, width, height }: Box) =>
-  x < left + width && left < x + size && y < top + height && top < y + size;
 
 function area(a: Plane, b: Plane, { within }: CompareOptions) {
   if (a.width !== b.width || a.height !== b.height) {

@@ -1,6 +1,7 @@
 import { type Interval, type MediaTime, type Span, between, ms, seconds } from '../media/time.ts';
 import type { Guide, Language, SpeakerId } from './domain.ts';
 import type { Face } from './face.ts';
+import { IBUG, centreOf } from './ibug.ts';
 
 export interface Guiding {
   /** How far open a mouth counts as open and as closed again, in parts of what lies between the speaker's closed and wide. */
@@ -11,8 +12,8 @@ export interface Guiding {
   readonly shortest: Span;
 }
 /**
- * Closed and wide are the 10th and the 90th percentile of what was seen. A lip closure of p, b or m lasts 50 to 100 ms
- * (Byrd 1993, "54,000 American stops"), which two pictures at 25 a second just show.
+ * Closed and wide are the 10th and the 90th percentile of what was seen. A lip closure of p, b or m is taken to
+ * last 50 to 100 ms, which two pictures at 25 a second just show.
  */
 export const GUIDING: Guiding = { opens: 0.4, closes: 0.25, bridge: ms(60), shortest: ms(80) };
 
@@ -45,23 +46,26 @@ const ENOUGH = 20;
 /** So much of a brow's or a jaw's motion counts like one degree of the head's. */
 const PER_DEGREE = 0.01;
 
+/** The jaw's points around the chin. */
+const CHIN = [7, 10] as const;
+
 /** What a face shows, without where it is, how large it is and how it is tilted. */
 export function lookOf(start: MediaTime, { landmarks, opening, pose }: Face): Look {
-  const centre = (from: number, to: number): [number, number] => {
-    let [x, y] = [0, 0];
-    for (let n = from; n < to; n += 1) {
-      x += landmarks[2 * n]!;
-      y += landmarks[2 * n + 1]!;
-    }
-    return [x / (to - from), y / (to - from)];
-  };
-  const [left, right] = [centre(36, 42), centre(42, 48)];
+  const [left, right] = [centreOf(landmarks, IBUG.leftEye), centreOf(landmarks, IBUG.rightEye)];
   const [middleX, middleY] = [(left[0] + right[0]) / 2, (left[1] + right[1]) / 2];
   const [dx, dy] = [right[0] - left[0], right[1] - left[1]];
   const eyes = Math.max(1e-6, Math.hypot(dx, dy));
-  const below = ([x, y]: [number, number]) => ((y - middleY) * dx - (x - middleX) * dy) / (eyes * eyes);
+  const below = ([x, y]: readonly [number, number]) => ((y - middleY) * dx - (x - middleX) * dy) / (eyes * eyes);
   const { yaw, pitch, roll } = pose;
-  return { start, opening, brows: -below(centre(17, 27)), jaw: below(centre(7, 10)), yaw, pitch, roll };
+  return {
+    start,
+    opening,
+    brows: -below(centreOf(landmarks, IBUG.brows)),
+    jaw: below(centreOf(landmarks, CHIN)),
+    yaw,
+    pitch,
+    roll,
+  };
 }
 
 /**

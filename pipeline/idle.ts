@@ -1,6 +1,7 @@
 import { type Interval, type MediaTime, type Span, at, between, later, ms } from '../media/time.ts';
 import type { Planes } from '../media/video-frame.ts';
 import type { Face, Seen } from './face.ts';
+import { IBUG, centreOf } from './ibug.ts';
 
 /** A small grey picture of what is around a speaker, by which pictures are compared. */
 export interface Thumbnail {
@@ -63,12 +64,7 @@ function isCalm(before: Face, after: Face, span: Span, { turning, moving }: Idli
   return turned <= turning * seconds && moved <= moving * seconds;
 }
 function eyesOf({ landmarks }: Face): { readonly x: number; readonly y: number; readonly apart: number } {
-  const mean = (axis: 0 | 1, from: number) => {
-    let sum = 0;
-    for (let n = from; n < from + 6; n += 1) sum += landmarks[2 * n + axis]! / 6;
-    return sum;
-  };
-  const [lx, ly, rx, ry] = [mean(0, 36), mean(1, 36), mean(0, 42), mean(1, 42)];
+  const [[lx, ly], [rx, ry]] = [centreOf(landmarks, IBUG.leftEye), centreOf(landmarks, IBUG.rightEye)];
   return { x: (lx + rx) / 2, y: (ly + ry) / 2, apart: Math.hypot(rx - lx, ry - ly) };
 }
 

@@ -21,7 +21,7 @@ import { Fault } from './fault.ts';
 import { FaceStrips } from './face-strip.ts';
 import { Guides } from './guide.ts';
 import type { StageReport, Vital } from './health.ts';
-import { type Bound, FADE, aim } from './shots.ts';
+import { type DrivenFace, FADE, aim } from './shots.ts';
 import { Sightings, faceIn } from './sightings.ts';
 import type { Stage } from './stage.ts';
 import { type Pace, Wiring } from './wiring.ts';
@@ -479,7 +479,9 @@ export class LipPath {
     }
     if (signal.aborted) return;
     const bound = binder.bind(take);
-    const driven = bound.flatMap(({ start, end, face }): Bound[] => (face === undefined ? [] : [{ start, end, face }]));
+    const driven = bound.flatMap(({ start, end, face }): DrivenFace[] =>
+      face === undefined ? [] : [{ start, end, face }],
+    );
     const account: Account = (lane.report = { take, pictures: 0, driven: 0, left: [] });
     let before: VideoFrame | undefined;
     const shoot = async (frame: VideoFrame, end: MediaTime) => {
@@ -537,7 +539,7 @@ export class LipPath {
 
   async #shot(
     take: Take,
-    bound: readonly Bound[],
+    bound: readonly DrivenFace[],
     frame: VideoFrame,
     end: MediaTime,
   ): Promise<Shot | { readonly why: Reason }> {

@@ -1,3 +1,4 @@
+import { smoothstep } from '../media/smoothstep.ts';
 import { type Interval, type MediaTime, earlier, ms } from '../media/time.ts';
 import type { Phoneme, Take } from './face.ts';
 import { BLOCKS, Loudness, heardMouth } from './mouth-by-ear.ts';
@@ -15,8 +16,8 @@ const GAP = 0.07;
 const CLOSING = 0.1;
 const OPENING = 0.09;
 /**
- * Lips are closed for 60–120 ms about a [p] (Löfqvist & Gracco 1997). Synthesizers differ in whether a stop's mark stands
- * at the beginning of the closure or at its release: a short one is at the release, and the closure lies before it.
+ * So long, in seconds, lips are closed about a stop. Synthesizers differ in whether a stop's mark stands at the beginning of
+ * the closure or at its release: a short one is at the release, and the closure lies before it.
  */
 const CLOSURE = 0.06;
 const CLOSED_BEFORE = { least: 0.01, most: 0.045 } as const;
@@ -26,8 +27,6 @@ const RAMP = 0.045;
 /** The opening of what is said most softly, against the loudest; a little more than 1 since few sounds are that loud. */
 const SOFT = 0.3;
 const LOUD = 1.08;
-
-const smooth = (x: number) => (x <= 0 ? 0 : x >= 1 ? 1 : x * x * (3 - 2 * x));
 
 /** A viseme, with when it is heard, seconds from the timeline's first block. */
 interface Sounding {
@@ -113,7 +112,7 @@ export class MouthTimeline {
     const last = Math.min(values.length / WIDTH - 1, Math.ceil((end + RAMP) / BLOCKS.step));
     for (let n = Math.max(0, Math.floor((begin - RAMP) / BLOCKS.step)); n <= last; n += 1) {
       const t = n * BLOCKS.step;
-      const held = smooth(Math.min((t - begin) / RAMP + 1, (end - t) / RAMP + 1));
+      const held = smoothstep(Math.min((t - begin) / RAMP + 1, (end - t) / RAMP + 1));
       const at = n * WIDTH;
       values[at] = values[at]! * (1 - held) + Math.min(values[at]!, most) * held;
       values[at + feature] = Math.max(values[at + feature]!, held);
@@ -127,7 +126,7 @@ export class MouthTimeline {
       const last = Math.min(values.length / WIDTH - 1, Math.ceil(to / BLOCKS.step));
       for (let n = Math.max(0, Math.floor(from / BLOCKS.step)); n <= last; n += 1) {
         const t = n * BLOCKS.step;
-        const rest = smooth(Math.min(from <= 0 ? 1 : (t - from) / CLOSING, (to - t) / OPENING));
+        const rest = smoothstep(Math.min(from <= 0 ? 1 : (t - from) / CLOSING, (to - t) / OPENING));
         for (let k = 0; k < WIDTH; k += 1) values[n * WIDTH + k]! *= 1 - rest;
       }
     }

@@ -5,8 +5,8 @@ import { type Sightings, faceIn } from './sightings.ts';
 /** Pictures over which a driven mouth fades in and out. */
 export const FADE = 3;
 
-/** Which face speaks a take, and when. */
-export interface Bound extends Interval {
+/** Which face a take drives, and when. */
+export interface DrivenFace extends Interval {
   readonly face: FaceId;
 }
 /** A face that is to be driven in one picture, or why none is. */
@@ -14,7 +14,7 @@ export type Aim =
   { readonly face: Face; readonly weight: number } | { readonly face: undefined; readonly why: Unfit | 'nobody' };
 
 /** Why the bound face cannot be driven in a picture. */
-function unfitness(seen: Seen, bound: readonly Bound[]): { face: Face } | { why: Unfit | 'nobody' } {
+function unfitness(seen: Seen, bound: readonly DrivenFace[]): { face: Face } | { why: Unfit | 'nobody' } {
   const who = bound.find(({ start, end }) => seen.start >= start && seen.start < end);
   if (!who) return { why: 'nobody' };
   const face = faceIn(seen, who.face);
@@ -28,7 +28,7 @@ function unfitness(seen: Seen, bound: readonly Bound[]): { face: Face } | { why:
  *
  * @param sightings must hold {@link FADE} pictures behind `seen`, unless nothing follows
  */
-export function aim(seen: Seen, take: Interval, bound: readonly Bound[], sightings: Sightings): Aim {
+export function aim(seen: Seen, take: Interval, bound: readonly DrivenFace[], sightings: Sightings): Aim {
   const here = unfitness(seen, bound);
   if (!('face' in here)) return { face: undefined, why: here.why };
   const { before, behind } = sightings.beside(seen.start, FADE);

@@ -58,11 +58,11 @@ const gesture = (
   tongue: 0.2,
   ...rest,
   insists: { open: insistsOpen, shape: insistsShape },
-  // Rounding is seen further ahead and behind than opening is (Perkell & Matthies 1992: 100 ms and more before the vowel).
+  // Lips begin to round well before a rounded vowel is heard, and stay so for longer than a mouth is open.
   reach: { open: 0.05, shape: round > 0.3 ? 0.11 : 0.07 },
 });
 
-/** Openings after measured vowel heights: open vowels 1, mid 0.6, close 0.3; sibilants keep the teeth together. */
+/** Openings go with the height of vowels: open ones 1, mid ones about 0.6, close ones about 0.3; sibilants keep the teeth together. */
 export const GESTURES: Readonly<Record<Viseme, Gesture>> = {
   silence: gesture([0, 0, 0], [0.7, 0.3], { teeth: 0, tongue: 0 }),
   lips: gesture([0, -0.05, 0.05], [1.6, 0.15], { press: 1, teeth: 0, tongue: 0 }),
@@ -83,7 +83,7 @@ export const GESTURES: Readonly<Record<Viseme, Gesture>> = {
   schwa: gesture([0.45, 0, 0], [0.6, 0.3], { teeth: 0.4 }),
 };
 
-/** IPA letters by what they look like (IPA chart 2020). */
+/** Letters of the International Phonetic Alphabet by what their sounds look like. */
 const LETTERS: Readonly<Record<Exclude<Viseme, 'silence'>, string>> = {
   lips: 'pbmɓʙ',
   'near-lips': 'βɸ',

@@ -1,6 +1,6 @@
 import type { VideoFrame } from '../../media/video-frame.ts';
 import { FaceTracker, type Eyes, type Tracking } from '../../models/see/face-tracker.ts';
-import { eyeDistance } from '../../models/see/ibug.ts';
+import { eyeDistance } from '../../pipeline/ibug.ts';
 import type { Face, Seen } from '../../pipeline/face.ts';
 import { quantile } from './meter.ts';
 import type { Meter } from './meter.ts';

@@ -4,7 +4,7 @@
  *     node gateway/setup/build.mjs
  *     LIVEDUB_MODELS=../shared/models node dist/bench/lips/strip.js clip.mp4 540x360 strip.png "Buenos días, me llamo Jordi."
  *
- * The size is what the pictures are scaled to. Needs libespeak-ng1, FFmpeg, and the weights of YuNet and FaceMesh.
+ * The size is what the pictures are scaled to. Needs libespeak-ng1, FFmpeg, and the weights of what sees faces.
  */
 import { execFileSync } from 'node:child_process';
 import { at, later, ms } from '../../media/time.ts';
@@ -12,8 +12,9 @@ import { type Box, type Planes, blank, evenBox, patched } from '../../media/vide
 import { WarpDriver } from '../../models/lips/warp.ts';
 import type { Phoneme } from '../../pipeline/face.ts';
 import { visemesOf } from '../../pipeline/visemes.ts';
-import { facesIn, picturesOf } from '../../test/fakes/mesh-faces.ts';
 import { takeOf } from '../../test/fakes/takes.ts';
+import { facesIn } from '../../test/fakes/tracked-faces.ts';
+import { videoFrames } from '../../test/fakes/video-frames.ts';
 
 const FPS = 25;
 /** What is shown, in this order, as far as it is said. */
@@ -24,7 +25,13 @@ const [width, height] = (size ?? '').split('x').map(Number);
 if (file === undefined || to === undefined || !width || !height) {
   throw new TypeError('Usage: strip.js VIDEO WIDTHxHEIGHT STRIP.png [TEXT]');
 }
-const frames = picturesOf(file, width, height, FPS);
+const frames = videoFrames(file, {
+  width,
+  height,
+  rate: FPS,
+  count: 1_000,
+  filters: `fps=${FPS},scale=${width}:${height}`,
+});
 const faces = await facesIn(frames);
 const take = takeOf(text, frames[0]!.start);
 const whole = { ...take, start: at(0), end: later(frames.at(-1)!.start, ms(40)) };

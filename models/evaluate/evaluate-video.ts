@@ -1,6 +1,9 @@
+import { grown, overlap } from '../../media/box.ts';
 import { packedRgb } from '../../media/colour.ts';
+import { luma, ssim } from '../../media/ssim.ts';
 import { type Box, type VideoFrame, cutOut, evenBox } from '../../media/video-frame.ts';
 import type { Face, Seen } from '../../pipeline/face.ts';
+import { IBUG } from '../../pipeline/ibug.ts';
 import type { Network } from '../runtime/tensor.ts';
 import {
   closedBelow,
@@ -16,7 +19,7 @@ import {
   vowelLevels,
 } from './mouth-measures.ts';
 import { features, frechetDistance, lpips } from './perceptual.ts';
-import { boxOf, mouthSharpness, similarity, squareOf } from './picture-measures.ts';
+import { boxOf, mouthSharpness, squareOf } from './picture-measures.ts';
 import { syncCoefficients } from './sync-features.ts';
 import { type LipSync, type SyncNetworks, SyncTally, SyncWatch } from './syncnet.ts';
 import { type Figure, MEASURE_NAMES, type MeasureName, type Moment, type VideoReport } from './video-report.ts';
@@ -60,12 +63,6 @@ const AROUND = 0.15;
 const TOLD = { most: 3, apart: RATE };
 
 const area = ({ width, height }: Box) => width * height;
-function overlap(a: Box, b: Box): number {
-  const width = Math.min(a.left + a.width, b.left + b.width) - Math.max(a.left, b.left);
-  const height = Math.min(a.top + a.height, b.top + b.height) - Math.max(a.top, b.top);
-  if (width <= 0 || height <= 0) return 0;
-  return (width * height) / (area(a) + area(b) - width * height);
-}
 /** The largest face, and the one in its place in the other picture: that which overlaps it most, or else the only one. */
 export function pairOf(original: Watched, dubbed: Watched): { original?: Face; dubbed?: Face } {
   const first = original.seen.faces.toSorted((a, b) => area(b.box) - area(a.box))[0];
@@ -139,7 +136,7 @@ class Sync {
 
 /** A face's square, grown a little, as a network sees it. */
 function faceSquare({ frame }: Watched, { landmarks }: Face, size: number): Float32Array {
-  const { left, top, width, height } = boxOf(landmarks, 0, 68, 0.25);
+  const { left, top, width, height } = boxOf(landmarks, IBUG.all, 0.25);
   const side = Math.max(width, height);
   const box = { left: left + (width - side) / 2, top: top + (height - side) / 2, width: side, height: side };
   const part = evenBox(box, frame);
@@ -229,18 +226,13 @@ export async function evaluateVideo({ original, dubbed, judges, progress }: Eval
       else {
         const masks = [...before.seen.faces, ...after.seen.faces].flatMap(({ box, landmarks }) => {
           const more = AROUND * Math.max(box.width, box.height);
-          const grown = {
-            left: box.left - more,
-            top: box.top - more,
-            width: box.width + 2 * more,
-            height: box.height + 2 * more,
-          };
-          return [grown, boxOf(landmarks, 0, 68, AROUND)];
+          return [grown(box, more), boxOf(landmarks, IBUG.all, AROUND)];
         });
-        const whole = similarity(before.frame, after.frame);
-        const outside = similarity(before.frame, after.frame, masks);
-        if (whole !== undefined) wholes!.push(whole);
-        if (outside !== undefined) outsides!.push(outside);
+        const [was, is] = [luma(before.frame), luma(after.frame)];
+        const whole = ssim(was, is);
+        const outside = ssim(was, is, { except: masks });
+        if (!Number.isNaN(whole)) wholes!.push(whole);
+        if (!Number.isNaN(outside)) outsides!.push(outside);
         moments.outside.push(outside);
       }
 

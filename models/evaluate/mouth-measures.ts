@@ -1,33 +1,19 @@
+import { IBUG, centreOf, eyeDistance } from '../../pipeline/ibug.ts';
 import { Fft } from '../dsp/fft.ts';
 
 /** How mouths and faces move, from landmarks alone. Landmarks are 68 points of iBUG 300-W as x, y, x, y …. */
 
-const MOUTH = [48, 68] as const;
 /** Nose, brows and eyes: what speech moves little. */
 const STEADY = [17, 48] as const;
 
-function middle(points: Float32Array, [from, to]: readonly [number, number]): [x: number, y: number] {
-  let [x, y] = [0, 0];
-  for (let n = from; n < to; n += 1) {
-    x += points[2 * n]! / (to - from);
-    y += points[2 * n + 1]! / (to - from);
-  }
-  return [x, y];
-}
-/** Between the middles of the eyes, pixels. */
-export function eyeDistance(points: Float32Array): number {
-  const [a, b] = [middle(points, [36, 42]), middle(points, [42, 48])];
-  return Math.hypot(a[0] - b[0], a[1] - b[1]);
-}
-
 /** The mouth's points around their own middle, in eye distances: where the head is does not matter, nor its size. */
 export function mouthShape(points: Float32Array): Float32Array {
-  const [x, y] = middle(points, MOUTH);
+  const [x, y] = centreOf(points, IBUG.mouth);
   const unit = eyeDistance(points) || 1;
-  const shape = new Float32Array(2 * (MOUTH[1] - MOUTH[0]));
+  const shape = new Float32Array(2 * (IBUG.mouth[1] - IBUG.mouth[0]));
   for (let n = 0; n < shape.length; n += 2) {
-    shape[n] = (points[2 * MOUTH[0] + n]! - x) / unit;
-    shape[n + 1] = (points[2 * MOUTH[0] + n + 1]! - y) / unit;
+    shape[n] = (points[2 * IBUG.mouth[0] + n]! - x) / unit;
+    shape[n + 1] = (points[2 * IBUG.mouth[0] + n + 1]! - y) / unit;
   }
   return shape;
 }
@@ -45,7 +31,7 @@ export const difference = (a: Float32Array, b: Float32Array): Float32Array => a.
  */
 export function tremble(before: Float32Array, now: Float32Array, after: Float32Array): { face: number; mouth: number } {
   const unit = eyeDistance(now) || 1;
-  const places = [before, now, after].map((points) => middle(points, STEADY));
+  const places = [before, now, after].map((points) => centreOf(points, STEADY));
   const second = (of: (points: Float32Array, at: readonly [number, number], n: number) => number, n: number) =>
     of(before, places[0]!, n) - 2 * of(now, places[1]!, n) + of(after, places[2]!, n);
   const mean = ([from, to]: readonly [number, number], around: boolean) => {
@@ -57,7 +43,7 @@ export function tremble(before: Float32Array, now: Float32Array, after: Float32A
     }
     return sum / (to - from);
   };
-  return { face: mean(STEADY, false), mouth: mean(MOUTH, true) };
+  return { face: mean(STEADY, false), mouth: mean(IBUG.mouth, true) };
 }
 
 /** Pearson's correlation of what both know; NaN counts as not known. Nothing where fewer than eight are known, or one is constant. */

@@ -1,69 +1,19 @@
-import { Fft } from '../dsp/fft.ts';
-import { type Band, hertz, mel } from '../dsp/mel.ts';
+import { HOP, LiftedMfcc, WINDOW } from '../dsp/lifted-mfcc.ts';
 
 /**
  * What SyncNet hears and sees, as its authors' code prepares it.
  *
  * @see https://github.com/joonson/syncnet_python at 6efbb1c: SyncNetInstance.py (evaluate), run_pipeline.py (crop_video)
- * @see https://github.com/jameslyons/python_speech_features: mfcc with its defaults
  */
 
-const RATE = 16_000;
-const WINDOW = 400;
-const HOP = 160;
-const BINS = 512;
-const BANDS = 26;
-export const COEFFICIENTS = 13;
-const LIFTER = 22;
-
-/** Triangles between whole bins. */
-function bands(): Band[] {
-  const step = mel(RATE / 2) / (BANDS + 1);
-  const edge = (n: number) => Math.floor(((BINS + 1) * hertz(step * n)) / RATE);
-  return Array.from({ length: BANDS }, (_, n) => {
-    const [left, top, right] = [edge(n), edge(n + 1), edge(n + 2)];
-    const weights = Float64Array.from({ length: right - left }, (_, i) => {
-      const bin = left + i;
-      return bin < top ? (bin - left) / (top - left) : (right - bin) / (right - top);
-    });
-    return { from: left, weights };
-  });
-}
-
 /**
- * Mel-frequency cepstral coefficients of a whole recording, 100 rows of 13 a second; the first of a row is the logarithm
- * of the energy.
+ * Mel-frequency cepstral coefficients of a whole recording, 100 rows of 13 a second.
  *
  * @param pcm 16 kHz, full scale ±1
  */
 export function syncCoefficients(pcm: Float32Array): Float32Array {
   const rows = pcm.length === 0 ? 0 : 1 + Math.max(0, Math.ceil((pcm.length - WINDOW) / HOP));
-  const out = new Float32Array(rows * COEFFICIENTS);
-  const fft = new Fft(BINS);
-  const triangles = bands();
-  const [frame, power, levels] = [new Float64Array(WINDOW), new Float64Array(BINS / 2 + 1), new Float64Array(BANDS)];
-  const sample = (n: number) => (n >= 0 && n < pcm.length ? Math.round(pcm[n]! * 32_768) : 0);
-  for (let row = 0; row < rows; row += 1) {
-    for (let i = 0; i < WINDOW; i += 1) {
-      const n = row * HOP + i;
-      frame[i] = n < pcm.length ? sample(n) - 0.97 * sample(n - 1) : 0;
-    }
-    fft.power(frame, power);
-    let energy = 0;
-    for (let bin = 0; bin < power.length; bin += 1) energy += power[bin]! / BINS;
-    for (const [n, { from, weights }] of triangles.entries()) {
-      let sum = 0;
-      for (let i = 0; i < weights.length; i += 1) sum += (weights[i]! * power[from + i]!) / BINS;
-      levels[n] = Math.log(sum || Number.EPSILON);
-    }
-    out[row * COEFFICIENTS] = Math.log(energy || Number.EPSILON);
-    for (let k = 1; k < COEFFICIENTS; k += 1) {
-      let sum = 0;
-      for (let n = 0; n < BANDS; n += 1) sum += levels[n]! * Math.cos((Math.PI * k * (n + 0.5)) / BANDS);
-      out[row * COEFFICIENTS + k] = Math.sqrt(2 / BANDS) * sum * (1 + (LIFTER / 2) * Math.sin((Math.PI * k) / LIFTER));
-    }
-  }
-  return out;
+  return new LiftedMfcc().of(pcm, rows);
 }
 
 /** Side of a crop, pixels. */

@@ -3,20 +3,12 @@ import { join } from 'node:path';
 import { packedRgb } from '../../media/colour.ts';
 import type { Scope } from '../../media/scope.ts';
 import { type Box, type VideoFrame, cutOut, evenBox } from '../../media/video-frame.ts';
+import { COEFFICIENTS } from '../dsp/lifted-mfcc.ts';
 import { openOnnx } from '../runtime/onnx.ts';
 import { type Network, floats, floatsOf } from '../runtime/tensor.ts';
 import { modelDirectory } from '../store/weights.ts';
 import { SYNCNET } from './evaluation-cards.ts';
-import {
-  COEFFICIENTS,
-  CROP,
-  type FacePlace,
-  type Pixels,
-  REACH,
-  cropArea,
-  smoothedPlace,
-  syncCrop,
-} from './sync-features.ts';
+import { CROP, type FacePlace, type Pixels, REACH, cropArea, smoothedPlace, syncCrop } from './sync-features.ts';
 
 /** Pictures, and rows of coefficients, of one look. */
 const PICTURES = 5;

@@ -1,3 +1,4 @@
+import { smoothstep } from '../../media/smoothstep.ts';
 import { type Box, evenBox, type Planes } from '../../media/video-frame.ts';
 import type { Shape } from './mouth-habit.ts';
 import type { Outline } from './mouth-outline.ts';
@@ -21,8 +22,6 @@ const WITHIN = { opening: 0.22, eyes: 0.03, wide: 0.2 } as const;
 const SINKS = 0.07;
 /** Around the opening, in parts of its height, where the interior fades into the lips. */
 export const RIM = 0.16;
-
-const smooth = (x: number) => (x <= 0 ? 0 : x >= 1 ? 1 : x * x * (3 - 2 * x));
 
 /** Nodes of a column, from the nose's base to below the chin: heights in the picture as it is, and as it is to be. */
 const TOP = 0;
@@ -147,7 +146,7 @@ export class LowerFace {
       const inside = Math.abs(x) <= Math.abs(corner);
       const shift = inside
         ? x / scale - x
-        : (corner / scale - corner) * (1 - smooth((x - corner) / (edge - corner || 1)));
+        : (corner / scale - corner) * (1 - smoothstep((x - corner) / (edge - corner || 1)));
       this.#shift[k] = shift;
       const source = x + shift;
       const along = source / (beyond * (source < 0 ? now.left : now.right));
@@ -177,7 +176,7 @@ export class LowerFace {
       from[at + BOTTOM] = to[at + BOTTOM] = Math.max(bottom, from[at + CHIN]! + 1);
       // What lies below does not move, and may only be drawn out so far.
       const most = DRAWN * (from[at + BOTTOM]! - from[at + CHIN]!);
-      to[at + CHIN] = Math.max(-most, Math.min(most, JAW * dropped)) * smooth(1 - Math.abs(x / reach));
+      to[at + CHIN] = Math.max(-most, Math.min(most, JAW * dropped)) * smoothstep(1 - Math.abs(x / reach));
     }
     const blur = Math.max(1, Math.round(0.08 * width * FINE));
     for (const node of [UPPER_OUTER, LOWER_OUTER]) this.#blur(to, node, count, blur);
@@ -224,7 +223,7 @@ export class LowerFace {
         const k = Math.min(count - 1, Math.max(0, Math.round((x - first) * FINE)));
         const at = k * NODES;
         cover[i] = 0;
-        const still = smooth(Math.min(fadeY, Math.min(column, box.width - 1 - column) / edge));
+        const still = smoothstep(Math.min(fadeY, Math.min(column, box.width - 1 - column) / edge));
         if (y <= to[at + TOP]! || y >= to[at + BOTTOM]!) {
           dx[i] = dy[i] = 0;
           continue;
@@ -233,7 +232,7 @@ export class LowerFace {
         let sideways = 1;
         const opened = to[at + LOWER_INNER]! - to[at + UPPER_INNER]!;
         if (y < to[at + UPPER_OUTER]!) {
-          const s = smooth((y - to[at + TOP]!) / (to[at + UPPER_OUTER]! - to[at + TOP]!));
+          const s = smoothstep((y - to[at + TOP]!) / (to[at + UPPER_OUTER]! - to[at + TOP]!));
           move = s * (from[at + UPPER_OUTER]! - to[at + UPPER_OUTER]!);
           sideways = s;
         } else if (y < to[at + UPPER_INNER]!) move = between(from, to, at + UPPER_OUTER, y);
@@ -244,11 +243,11 @@ export class LowerFace {
         } else if (y < to[at + LOWER_OUTER]!) move = between(from, to, at + LOWER_INNER, y);
         else if (y < to[at + CHIN]!) {
           const lip = from[at + LOWER_OUTER]! - to[at + LOWER_OUTER]!;
-          const s = smooth((y - to[at + LOWER_OUTER]!) / (to[at + CHIN]! - to[at + LOWER_OUTER]!));
+          const s = smoothstep((y - to[at + LOWER_OUTER]!) / (to[at + CHIN]! - to[at + LOWER_OUTER]!));
           move = lip + s * (from[at + CHIN]! - to[at + CHIN]! - lip);
           sideways = 1 - 0.7 * s;
         } else {
-          const s = 1 - smooth((y - to[at + CHIN]!) / (to[at + BOTTOM]! - to[at + CHIN]!));
+          const s = 1 - smoothstep((y - to[at + CHIN]!) / (to[at + BOTTOM]! - to[at + CHIN]!));
           move = s * (from[at + CHIN]! - to[at + CHIN]!);
           sideways = 0.3 * s;
         }
@@ -259,7 +258,7 @@ export class LowerFace {
         if (depth > -rim && opened > 0.05 && Math.abs(u) < 1) {
           across[i] = u;
           down[i] = (y - to[at + UPPER_INNER]!) / Math.max(opened, 1);
-          cover[i] = still * smooth((1 - Math.abs(u)) / 0.1) * Math.min(1, (depth + rim) / (2 * rim));
+          cover[i] = still * smoothstep((1 - Math.abs(u)) / 0.1) * Math.min(1, (depth + rim) / (2 * rim));
         }
         const shift = this.#shift[k]! * sideways * still;
         move *= still;

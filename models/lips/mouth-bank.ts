@@ -1,3 +1,4 @@
+import { bilinear } from '../../media/bilinear.ts';
 import type { Planes, VideoFrame } from '../../media/video-frame.ts';
 import { RIM } from './lower-face.ts';
 import type { Outline } from './mouth-outline.ts';
@@ -53,18 +54,6 @@ interface Place {
 
 const half = (size: number) => (size + 1) >> 1;
 
-/** Bilinear; coordinates are kept within the plane. */
-function sample(plane: Uint8Array, width: number, height: number, px: number, py: number): number {
-  const x = Math.min(width - 1.001, Math.max(0, px));
-  const y = Math.min(height - 1.001, Math.max(0, py));
-  const [column, row] = [x | 0, y | 0];
-  const [s, t] = [x - column, y - row];
-  const at = row * width + column;
-  const below = row + 1 < height ? at + width : at;
-  const right = column + 1 < width ? 1 : 0;
-  return (plane[at]! * (1 - s) + plane[at + right]! * s) * (1 - t) + (plane[below]! * (1 - s) + plane[below + right]! * s) * t; // prettier-ignore
-}
-
 /** The skin beside, above and below a mouth. */
 export function skinOf(frame: Planes, outline: Outline): Skin {
   const { origin, cos, sin, left, right, eyes } = outline;
@@ -80,9 +69,9 @@ export function skinOf(frame: Planes, outline: Outline): Skin {
   }
   for (const [x, y] of spots) {
     const [px, py] = [origin[0] + x * cos - y * sin, origin[1] + x * sin + y * cos];
-    sum[0]! += sample(frame.y, frame.width, frame.height, px, py);
-    sum[1]! += sample(frame.u, half(frame.width), half(frame.height), px / 2, py / 2);
-    sum[2]! += sample(frame.v, half(frame.width), half(frame.height), px / 2, py / 2);
+    sum[0]! += bilinear(frame.y, frame.width, frame.height, px, py);
+    sum[1]! += bilinear(frame.u, half(frame.width), half(frame.height), px / 2, py / 2);
+    sum[2]! += bilinear(frame.v, half(frame.width), half(frame.height), px / 2, py / 2);
     count += 1;
   }
   return { y: sum[0]! / count, u: sum[1]! / count, v: sum[2]! / count };
@@ -104,7 +93,7 @@ export function interiorOf(frame: VideoFrame, outline: Outline, rest: number, sk
       for (let row = 0; row < h; row += 1) {
         const y = top + (((row + 0.5) / h) * (1 + 2 * RIM) - RIM) * opening;
         const [px, py] = [origin[0] + x * cos - y * sin, origin[1] + x * sin + y * cos];
-        out[row * w + column] = sample(plane, pw, ph, px / scale, py / scale);
+        out[row * w + column] = bilinear(plane, pw, ph, px / scale, py / scale);
       }
     }
     return out;

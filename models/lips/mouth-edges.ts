@@ -1,3 +1,4 @@
+import { bilinear } from '../../media/bilinear.ts';
 import type { Planes } from '../../media/video-frame.ts';
 import type { Contour, Outline } from './mouth-outline.ts';
 
@@ -46,7 +47,7 @@ function beyond(frame: Planes, outline: Outline, inner: Contour, outer: Contour,
     for (let n = 0; n < count; n += 1) {
       const y = from + (n - 2) * STEP * towards;
       const [px, py] = [origin[0] + x * cos - y * sin, origin[1] + x * sin + y * cos];
-      light[n]! += luma(frame, px, py) / columns;
+      light[n]! += bilinear(frame.y, frame.width, frame.height, px, py) / columns;
     }
   }
   const change = (n: number) => (light[n + 1]! - light[n - 1]!) / (2 * STEP);
@@ -61,13 +62,4 @@ function beyond(frame: Planes, outline: Outline, inner: Contour, outer: Contour,
   let edge = 1;
   for (let n = 2; n < dark; n += 1) if (change(n) > change(edge)) edge = n;
   return change(edge) < CHANGE ? 0 : Math.max(0, (edge - 2) * STEP);
-}
-
-function luma({ y: plane, width, height }: Planes, px: number, py: number): number {
-  const x = Math.min(width - 1.001, Math.max(0, px));
-  const y = Math.min(height - 1.001, Math.max(0, py));
-  const [column, row] = [x | 0, y | 0];
-  const [s, t] = [x - column, y - row];
-  const at = row * width + column;
-  return (plane[at]! * (1 - s) + plane[at + 1]! * s) * (1 - t) + (plane[at + width]! * (1 - s) + plane[at + width + 1]! * s) * t; // prettier-ignore
 }

@@ -1,3 +1,5 @@
+import { IBUG, centreOf } from '../../pipeline/ibug.ts';
+
 /**
  * A mouth as its landmarks have it, upright: x runs along the line of the eyes, y down from it, in pixels from the middle
  * between the mouth's corners. Contours are heights over x, left to right; beyond the corners they stay where they end.
@@ -30,16 +32,10 @@ export interface Outline {
 }
 export type Contour = (x: number) => number;
 
-const mean = (points: Float32Array, from: number, to: number, axis: 0 | 1) => {
-  let sum = 0;
-  for (let n = from; n < to; n += 1) sum += points[2 * n + axis]!;
-  return sum / (to - from);
-};
-
 /** Reads a mouth off 68 landmarks (iBUG 300-W); nothing where they make no mouth. */
 export function outlineOf(landmarks: Float32Array): Outline | undefined {
-  const [lx, ly] = [mean(landmarks, 36, 42, 0), mean(landmarks, 36, 42, 1)];
-  const [rx, ry] = [mean(landmarks, 42, 48, 0), mean(landmarks, 42, 48, 1)];
+  const [lx, ly] = centreOf(landmarks, IBUG.leftEye);
+  const [rx, ry] = centreOf(landmarks, IBUG.rightEye);
   const eyes = Math.hypot(rx - lx, ry - ly);
   const [cos, sin] = [(rx - lx) / eyes, (ry - ly) / eyes];
   const origin = [(landmarks[96]! + landmarks[108]!) / 2, (landmarks[97]! + landmarks[109]!) / 2] as const;

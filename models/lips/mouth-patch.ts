@@ -1,3 +1,4 @@
+import { bilinear } from '../../media/bilinear.ts';
 import type { Patch, VideoFrame } from '../../media/video-frame.ts';
 import type { Interior, Skin } from './mouth-bank.ts';
 import { type LowerFace, RIM } from './lower-face.ts';
@@ -69,8 +70,8 @@ export function mouthPatch(
       let cb = frame.u[py * fw + px]!;
       let cr = frame.v[py * fw + px]!;
       if (mx !== 0 || my !== 0) {
-        cb = linear(frame.u, fw, fh, px + mx, py + my);
-        cr = linear(frame.v, fw, fh, px + mx, py + my);
+        cb = bilinear(frame.u, fw, fh, px + mx, py + my);
+        cr = bilinear(frame.v, fw, fh, px + mx, py + my);
       }
       let covered = 0;
       let x = 0;
@@ -105,34 +106,14 @@ export function mouthPatch(
 
 /** A texel, bilinear. */
 function texel(plane: Float32Array, w: number, h: number, across: number, down: number): number {
-  const x = Math.min(w - 1.001, Math.max(0, ((across + 1) / 2) * w - 0.5));
-  const y = Math.min(h - 1.001, Math.max(0, ((down + RIM) / (1 + 2 * RIM)) * h - 0.5));
-  const column = x | 0;
-  const row = y | 0;
-  const s = x - column;
-  const t = y - row;
-  const at = row * w + column;
-  return (
-    (plane[at]! * (1 - s) + plane[at + 1]! * s) * (1 - t) + (plane[at + w]! * (1 - s) + plane[at + w + 1]! * s) * t
-  );
-}
-
-function linear(plane: Uint8Array, width: number, height: number, px: number, py: number): number {
-  const x = Math.min(width - 1.001, Math.max(0, px));
-  const y = Math.min(height - 1.001, Math.max(0, py));
-  const column = x | 0;
-  const row = y | 0;
-  const s = x - column;
-  const t = y - row;
-  const at = row * width + column;
-  return (plane[at]! * (1 - s) + plane[at + 1]! * s) * (1 - t) + (plane[at + width]! * (1 - s) + plane[at + width + 1]! * s) * t; // prettier-ignore
+  return bilinear(plane, w, h, ((across + 1) / 2) * w - 0.5, ((down + RIM) / (1 + 2 * RIM)) * h - 0.5);
 }
 
 /** Catmull-Rom, which keeps skin as sharp as it is; bilinear sampling would soften whatever moves. */
 function cubic(plane: Uint8Array, width: number, height: number, px: number, py: number): number {
   const column = Math.floor(px);
   const row = Math.floor(py);
-  if (column < 1 || row < 1 || column > width - 3 || row > height - 3) return linear(plane, width, height, px, py);
+  if (column < 1 || row < 1 || column > width - 3 || row > height - 3) return bilinear(plane, width, height, px, py);
   const s = px - column;
   const t = py - row;
   const a = s * (-0.5 + s * (1 - 0.5 * s));

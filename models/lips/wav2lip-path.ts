@@ -1,3 +1,4 @@
+import { smoothstep } from '../../media/smoothstep.ts';
 import { type Box, type Patch, type VideoFrame, cutOut, evenBox } from '../../media/video-frame.ts';
 import type { Unfit } from '../../pipeline/face.ts';
 import { type Network, type RunOptions, floats, floatsOf } from '../runtime/tensor.ts';
@@ -79,10 +80,7 @@ export function lowerHalf({ width, height }: Box, feather: number): Float32Array
   const out = new Float32Array(width * height).fill(1);
   if (feather === 0) return out;
   const edge = feather * width;
-  const ease = (distance: number) => {
-    const x = Math.min(1, Math.max(0, distance / edge));
-    return x * x * (3 - 2 * x);
-  };
+  const ease = (distance: number) => smoothstep(distance / edge);
   for (let row = 0; row < height; row += 1) {
     const down = ease(row + 0.5 - height / 2) * ease(height - row - 0.5);
     for (let column = 0; column < width; column += 1) {

@@ -1,4 +1,7 @@
+import { boxAround, grown, holds } from '../../media/box.ts';
+import { smoothstep } from '../../media/smoothstep.ts';
 import type { Box, Patch } from '../../media/video-frame.ts';
+import { IBUG, eyeDistance } from '../../pipeline/ibug.ts';
 
 /** Where a mouth is: pixels of the picture's luma plane. */
 export interface MouthPlace {
@@ -12,44 +15,13 @@ export interface MouthPlace {
 
 /** @param landmarks 68 points as in `Face` */
 export function mouthPlace(landmarks: Float32Array): MouthPlace {
-  const [lx, ly] = centreOf(landmarks, 36, 42);
-  const [rx, ry] = centreOf(landmarks, 42, 48);
-  const eyes = Math.hypot(rx - lx, ry - ly);
-  const mouth = grown(boundsOf(landmarks, 48, 68), 0.1 * eyes);
+  const eyes = eyeDistance(landmarks);
+  const mouth = grown(boxAround(landmarks, IBUG.mouth), 0.1 * eyes);
   const [top, bottom] = [landmarks[2 * 29 + 1]!, landmarks[2 * 8 + 1]!];
   const beside = 0.4 * eyes;
   const around = { left: mouth.left - beside, top, width: mouth.width + 2 * beside, height: Math.max(0, bottom - top) };
   return { eyes, mouth, around };
 }
-
-/** The mean of some of the points. */
-export function centreOf(landmarks: Float32Array, from: number, to: number): [x: number, y: number] {
-  let [x, y] = [0, 0];
-  for (let n = from; n < to; n += 1) {
-    x += landmarks[2 * n]!;
-    y += landmarks[2 * n + 1]!;
-  }
-  return [x / (to - from), y / (to - from)];
-}
-
-function boundsOf(landmarks: Float32Array, from: number, to: number): Box {
-  let [left, top, right, bottom] = [Infinity, Infinity, -Infinity, -Infinity];
-  for (let n = from; n < to; n += 1) {
-    left = Math.min(left, landmarks[2 * n]!);
-    right = Math.max(right, landmarks[2 * n]!);
-    top = Math.min(top, landmarks[2 * n + 1]!);
-    bottom = Math.max(bottom, landmarks[2 * n + 1]!);
-  }
-  return { left, top, width: right - left, height: bottom - top };
-}
-export const grown = ({ left, top, width, height }: Box, by: number): Box => ({
-  left: left - by,
-  top: top - by,
-  width: width + 2 * by,
-  height: height + 2 * by,
-});
-export const holds = ({ left, top, width, height }: Box, x: number, y: number): boolean =>
-  x >= left && x < left + width && y >= top && y < top + height;
 
 /** Which of a driven picture's patches has the mouth in it; -1 where none has. */
 export const patchOf = (patches: readonly Patch[], { mouth }: MouthPlace): number =>
@@ -78,9 +50,8 @@ export function mouthMask(patch: Patch, { mouth, eyes }: MouthPlace, size: 1 | 2
       const away = dx * dx + dy * dy;
       if (away >= OUTER * OUTER) continue;
       const inside = Math.min(fromEdge, Math.min(column, width - 1 - column) * size) / feather;
-      mask[row * width + column] = smooth(inside) * smooth((OUTER - Math.sqrt(away)) / (OUTER - 1));
+      mask[row * width + column] = smoothstep(inside) * smoothstep((OUTER - Math.sqrt(away)) / (OUTER - 1));
     }
   }
   return mask;
 }
-const smooth = (x: number) => (x <= 0 ? 0 : x >= 1 ? 1 : x * x * (3 - 2 * x));

@@ -1,11 +1,12 @@
 import { z } from 'zod';
+import { grown, holds } from '../../media/box.ts';
 import { ms } from '../../media/time.ts';
 import type { Patch } from '../../media/video-frame.ts';
 import type { Driven, Rough } from '../../pipeline/face.ts';
 import type { Stage } from '../../pipeline/stage.ts';
 import { until } from '../../pipeline/until.ts';
 import { defineEngine } from '../engine.ts';
-import { type MouthPlace, grown, holds, mouthMask, mouthPlace, patchOf } from './mouth-place.ts';
+import { type MouthPlace, mouthMask, mouthPlace, patchOf } from './mouth-place.ts';
 import { edgesOf, sharpnessOf } from './sharpness.ts';
 
 /** A mouth that is so nearly as sharp as the face around it is left as it is. */

@@ -1,7 +1,7 @@
 import type { Scope } from '../../media/scope.ts';
 import type { Box, VideoFrame } from '../../media/video-frame.ts';
 import { type Tensors, floats, floatsOf } from '../runtime/tensor.ts';
-import { ontoBox } from './affine.ts';
+import { ontoBox } from '../../media/affine.ts';
 import { type Detection, type FaceDetector, letterbox, surest } from './detection.ts';
 import { type Sampling, sampleImage } from './sample-image.ts';
 import { SCRFD, ULTRALIGHT, YUNET } from './seeing-cards.ts';

@@ -1,5 +1,5 @@
 import type { Box } from '../../media/video-frame.ts';
-import { overlap } from './detection.ts';
+import { overlap } from '../../media/box.ts';
 
 /**
  * Which boxes are the same in two sets: pairs of places, best overlap first, each box in one pair at most.

@@ -1,13 +1,15 @@
+import { overlap } from '../../media/box.ts';
 import { type MediaTime, type Span, between } from '../../media/time.ts';
 import type { Box, VideoFrame } from '../../media/video-frame.ts';
 import type { Face, FaceId, Pose, Seen } from '../../pipeline/face.ts';
-import { type Detection, type FaceDetector, overlap } from './detection.ts';
+import type { Detection, FaceDetector } from './detection.ts';
 import { facesBetween } from './face-between.ts';
 import type { FaceEmbedding } from './face-embedding.ts';
 import { matched } from './face-matching.ts';
 import { Fitness } from './fitness.ts';
 import { type PoseNetwork, landmarkPose } from './head-pose.ts';
-import { centreOf, eyeDistance, faceBox, openingOf, tiltOf } from './ibug.ts';
+import { centreOf, eyeDistance, openingOf, tiltOf } from '../../pipeline/ibug.ts';
+import { faceBox } from './ibug-points.ts';
 import { type LandmarkNetwork, type Region, regionOf } from './landmarks.ts';
 import { MouthWatch, chartMouth } from './mouth-watch.ts';
 import { OneEuro } from './one-euro.ts';

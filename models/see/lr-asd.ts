@@ -6,12 +6,12 @@ import { STRIP } from '../../pipeline/face-strip.ts';
 import { Fault } from '../../pipeline/fault.ts';
 import { until } from '../../pipeline/until.ts';
 import { defineEngine } from '../engine.ts';
+import { COEFFICIENTS, HOP, LiftedMfcc } from '../dsp/lifted-mfcc.ts';
 import { networkSettings } from '../runtime/runtime-settings.ts';
 import { type Network, floats, floatsOf } from '../runtime/tensor.ts';
 import { type ModelPlace, openModelFile } from '../store/model-file.ts';
 import { type ModelCard, modelDirectory } from '../store/weights.ts';
 import { mouthScores } from './mouth-motion.ts';
-import { COEFFICIENTS, HOP, LiftedMfcc } from './lr-asd-mfcc.ts';
 
 const NETWORK = 'lr_asd_pretrain_AVA.onnx';
 const CHECKPOINT = 'pretrain_AVA.model';
@@ -90,6 +90,10 @@ export class LrAsd {
   }
 }
 
+/** How the network comes about: what is published is a checkpoint, and the code that it belongs to. */
+const exporting = (directory: string) =>
+  `livedub models pull ${LR_ASD.name}, then git clone ${LR_ASD.home}, then with PyTorch: python3 models/export/lr_asd.py LR-ASD ${join(directory, CHECKPOINT)} ${join(directory, NETWORK)}`;
+
 /**
  * LR-ASD: whose mouth goes with what is heard, by a small network of convolutions and recurrent layers that looks at
  * the scene forwards and backwards, and by the motion of the mouth against the sound's level, which tells people who both
@@ -105,7 +109,9 @@ export const lrAsd = defineEngine({
   licence: 'MIT',
   needs: [
     {
-      install: `${NETWORK} (livedub models pull ${LR_ASD.name}, then models/export/lr_asd.py)`,
+      get install() {
+        return `${NETWORK} (${exporting(modelDirectory(LR_ASD))})`;
+      },
       present: () => existsSync(join(modelDirectory(LR_ASD), NETWORK)),
     },
   ],
@@ -119,7 +125,7 @@ export const lrAsd = defineEngine({
   async load({ model, offset, motion, runtime }, scope) {
     const file = join(modelDirectory(LR_ASD, model), NETWORK);
     if (!existsSync(file)) {
-      const fix = `run 'livedub models pull ${LR_ASD.name}' and make it with models/export/lr_asd.py`;
+      const fix = exporting(modelDirectory(LR_ASD, model));
       throw new Fault('activeSpeaker', 'unavailable', `Cannot load model ${LR_ASD.name}: there is no ${file}; ${fix}`);
     }
     const place: ModelPlace = { stage: 'activeSpeaker', card: LR_ASD, model };

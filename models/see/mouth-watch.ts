@@ -1,7 +1,7 @@
 import type { Planes } from '../../media/video-frame.ts';
 import type { Pose } from '../../pipeline/face.ts';
-import { movedPoints, similarity } from './affine.ts';
-import { IBUG, centreOf } from './ibug.ts';
+import { movedPoints, similarity } from '../../media/affine.ts';
+import { IBUG, centreOf } from '../../pipeline/ibug.ts';
 
 /** How light and of what colour the mouth and its surroundings are, against nose and cheeks. */
 export interface MouthChart {

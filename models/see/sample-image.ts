@@ -1,6 +1,6 @@
 import { type Decoding, decodingOf } from '../../media/colour.ts';
 import type { Colour, Planes } from '../../media/video-frame.ts';
-import type { Affine } from './affine.ts';
+import type { Affine } from '../../media/affine.ts';
 
 /** What a network wants to see. */
 export interface Sampling {

@@ -60,8 +60,8 @@ export class SceneCuts {
   }
 }
 /**
- * Thresholds in steps of 8 bit luma. Within seven talking clips pictures differ by at most 2.6; where one of them is
- * followed by another, by at least 20.
+ * Thresholds in steps of 8 bit luma. Within seven talking clips pictures differ by at most 2.7; where one of them is
+ * followed by another, by at least 18.5.
  */
 const [LEAST, CERTAIN] = [10, 30];
 /** A cut changes this many times more than pictures did of late. */

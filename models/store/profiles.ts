@@ -87,6 +87,14 @@ export const profiles: readonly Profile[] = [
   },
 ];
 
+/** What sees mouths and who speaks, whatever the profile is. What drives them needs no model. */
+export const LIPS: Pick<Profile, 'engines'> = {
+  engines: {
+    faceTracker: { engine: 'faces', models: ['yunet', 'facemesh', 'fsanet', 'mobilefacenet'] },
+    activeSpeaker: { engine: 'lr-asd' },
+  },
+};
+
 /**
  * The profile called `name`.
  *
@@ -156,9 +164,9 @@ export function modelsFor(
   });
 }
 
-/** The names of the models that a profile's engines use, each once. */
+/** The names of the models that the engines of a profile, or of {@link LIPS}, use, each once. */
 export function modelsOf(
-  { engines }: Profile,
+  { engines }: Pick<Profile, 'engines'>,
   directions: readonly Direction[] = [USUAL],
   known: readonly Engine[] = all,
 ): string[] {

@@ -5,7 +5,7 @@ import { Scope } from '../../media/scope.ts';
 import { at, seconds } from '../../media/time.ts';
 import { registry } from '../../models/index.ts';
 import { openOnnx } from '../../models/runtime/onnx.ts';
-import { COEFFICIENTS, LiftedMfcc } from '../../models/see/lr-asd-mfcc.ts';
+import { COEFFICIENTS, LiftedMfcc } from '../../models/dsp/lifted-mfcc.ts';
 import { LrAsd } from '../../models/see/lr-asd.ts';
 import { Binding, type Bound } from '../../pipeline/binding.ts';
 import type { SpeakerId, UtteranceId } from '../../pipeline/domain.ts';
@@ -13,7 +13,7 @@ import type { FaceId, Scene, Speaking } from '../../pipeline/face.ts';
 import { FaceStrips, STRIP } from '../../pipeline/face-strip.ts';
 import { voiced } from '../../pipeline/voiced.ts';
 import { conforms } from '../conformance/stage.ts';
-import { FACE_WEIGHTS, type Film, beside, film, soundOf } from '../fakes/face-clips.ts';
+import { type Film, beside, film, soundOf } from '../fakes/face-clips.ts';
 import { feed, missing } from '../fakes/recordings.ts';
 import { lacking, weights } from '../weights.ts';
 
@@ -132,7 +132,7 @@ for (const engine of ENGINES) {
  * mouth or to none. Mouths that both move all the time are told apart over an utterance, but not always so quickly.
  */
 describe.for(ENGINES)('$id on real faces', (engine) => {
-  const whyNot = engine.absent ?? lacking(FACE_WEIGHTS) ?? missing(FACE1, FACE2, WEBCAM, CLOSED);
+  const whyNot = engine.absent ?? lacking('face/yunet/yunet_n_dynamic.onnx') ?? missing(FACE1, FACE2, WEBCAM, CLOSED);
   let films: Record<'face1' | 'face2' | 'webcam' | 'closed', Film>;
   let sounds: Record<'face1' | 'face2' | 'webcam', Float32Array>;
   let judge: (scene: Scene) => Promise<Speaking>;

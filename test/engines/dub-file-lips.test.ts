@@ -13,11 +13,11 @@ import { type Interval, at, ms } from '../../media/time.ts';
 import { registry } from '../../models/index.ts';
 import { type Box, type VideoFrame, evenBox } from '../../media/video-frame.ts';
 import type { Face } from '../../pipeline/face.ts';
-import { framesOf } from '../fakes/clips.ts';
 import { correlation, energyAround, energyAt } from '../fakes/energy.ts';
 import { type LipStore, lipStore, lipStoreLacks } from '../fakes/lip-store.ts';
 import { scriptedTracker } from '../fakes/lip-stages.ts';
-import { facesIn, picturesOf } from '../fakes/mesh-faces.ts';
+import { facesIn } from '../fakes/tracked-faces.ts';
+import { framesOf, videoFrames } from '../fakes/video-frames.ts';
 import { chunksOf, decode, feed, missing, recording } from '../fakes/recordings.ts';
 import { takeOf } from '../fakes/takes.ts';
 
@@ -98,7 +98,9 @@ describe.skipIf(absent !== undefined).for(CLIPS)(
         else process.env['LIVEDUB_MODELS'] = kept;
       }
       const half = [Math.round(width / 4) * 2, Math.round(height / 4) * 2] as const;
-      [before, after] = [await facesIn(picturesOf(original, ...half, clip.fps)), await facesIn(picturesOf(out, ...half, clip.fps))]; // prettier-ignore
+      const [halfWidth, halfHeight] = half;
+      const small = { width: halfWidth, height: halfHeight, rate: clip.fps };
+      [before, after] = [await facesIn(videoFrames(original, small)), await facesIn(videoFrames(out, small))];
       [dub, source] = [decode(out, 16_000), decode(original, 16_000)];
     }, 240_000);
     afterAll(() => store?.close());
@@ -146,7 +148,7 @@ describe.skipIf(absent !== undefined).for(CLIPS)(
         const { box } = before[n * EVERY]!;
         const [sx, sy] = [width / (Math.round(width / 4) * 2), height / (Math.round(height / 4) * 2)];
         const face: Box = { left: box.left * sx, top: box.top * sy, width: box.width * sx, height: box.height * sy };
-        outside.push(ssim(luma(frame), luma(plain[n]!), { except: face }));
+        outside.push(ssim(luma(frame), luma(plain[n]!), { except: [face] }));
         inside.push(ssim(luma(frame), luma(plain[n]!), { within: evenBox(face, frame) }));
       }
       expect(Math.min(...outside)).toBeGreaterThanOrEqual(0.98);
@@ -182,7 +184,7 @@ describe.skipIf(absent !== undefined)(
       } finally {
         store.close();
       }
-      const faces = await facesIn(picturesOf(out, 422, 422, 25));
+      const faces = await facesIn(videoFrames(out, { width: 422, height: 422, rate: 25 }));
       const times = faces.map((_, n) => (n + 0.5) * 40_000);
       const loudest = Math.max(...times.map((t) => energyAt(take.pcm, t - start)));
       // Not where the mouth fades in and out.
@@ -200,7 +202,7 @@ describe.skipIf(absent !== undefined)(
 function everyNth(file: string, width: number, height: number): VideoFrame[] {
   const filters = ['-vf', `select='not(mod(n,${EVERY}))'`, '-fps_mode', 'passthrough', '-pix_fmt', 'yuv420p'];
   const raw = execFileSync('ffmpeg', ['-v', 'error', '-i', file, '-an', '-sn', ...filters, '-f', 'rawvideo', '-'], { maxBuffer: 1 << 30 }); // prettier-ignore
-  return framesOf(raw, width, height);
+  return framesOf(raw, { width, height });
 }
 async function* nothing(): AsyncGenerator<never, void, void> {}
 const noDriver = {

@@ -7,11 +7,11 @@ import { Scope } from '../../media/scope.ts';
 import { VideoReport } from '../../models/evaluate/video-report.ts';
 import { evalVideo, stillTimes } from '../../gateway/eval-video.ts';
 import { missing, recording } from '../fakes/recordings.ts';
-import { FACE_WEIGHTS, simpleFaces } from '../fakes/simple-faces.ts';
-import { lacking } from '../weights.ts';
+import { faceTracker, trackerLacks } from '../fakes/tracked-faces.ts';
+import { weights } from '../weights.ts';
 
 const [MAN, OTHER] = ['talking/video-retalking/face2.mp4', 'talking/video-retalking/face1.mp4'];
-const reason = missing(MAN, OTHER) ?? lacking(...FACE_WEIGHTS);
+const reason = missing(MAN, OTHER) ?? trackerLacks();
 
 describe.skipIf(reason !== undefined)(`a dubbed video is measured${reason === undefined ? '' : ` (${reason})`}`, () => {
   const scope = new Scope('eval video');
@@ -33,7 +33,7 @@ describe.skipIf(reason !== undefined)(`a dubbed video is measured${reason === un
     return out;
   };
   const measured = async (original: string, dubbed: string) => {
-    const trackers = [await simpleFaces(scope), await simpleFaces(scope)] as const;
+    const trackers = [await faceTracker(scope), await faceTracker(scope)] as const;
     const fractions: number[] = [];
     const page = join(folder, 'page.html');
     const options = { original, dubbed, out: page, json: true };
@@ -105,6 +105,18 @@ describe.skipIf(reason !== undefined)(`a dubbed video is measured${reason === un
     await expect(ask({ dubbed: sound! })).rejects.toThrow(/no moving pictures/);
     await expect(ask({ track: 3 })).rejects.toThrow(/audio track 3 of short.mp4: it has 1/);
     await expect(ask({ out: 'report.json' })).rejects.toThrow(/\.html/);
+    await expect(ask({})).rejects.toThrow(/'faces' needs model yunet \(livedub models pull yunet\)/);
+    await expect(ask({ engine: ['translator=opus-mt'] })).rejects.toThrow(/only faceTracker/);
+    await expect(ask({ engine: ['faceTracker=faces{"detector":"eyes"}'] })).rejects.toThrow(/detector/);
+  });
+
+  test('the face tracker that is named is used, with its settings', async () => {
+    const clip = await made('named.mp4', MAN, '-t', '0.4', '-vf', SMALL);
+    const engine = [`faceTracker=faces${JSON.stringify({ models: weights('face'), embedding: 'none' })}`];
+    const options = { original: clip, dubbed: clip, out: join(folder, 'named.html'), json: true, engine };
+    const { measures } = VideoReport.parse(JSON.parse(await evalVideo(options, scope, () => {})));
+    expect(measures.facesSeen.value).toBe(100);
+    expect(measures.identity.value).toBeNull();
   });
 });
 

@@ -13,9 +13,10 @@ import type { Network } from '../../models/runtime/tensor.ts';
 import type { Driven, Shot } from '../../pipeline/face.ts';
 import type { Stage } from '../../pipeline/stage.ts';
 import { conforms } from '../conformance/stage.ts';
-import { drawnFace, drawnFrame, filmed, shotsOf } from '../fakes/drawn.ts';
+import { drawnFace, drawnFrame, shotsOf } from '../fakes/drawn.ts';
 import { decode, feed, missing, recording } from '../fakes/recordings.ts';
 import { formula } from '../fakes/whisper.ts';
+import { videoFrames } from '../fakes/video-frames.ts';
 
 const folder = fileURLToPath(new URL('../fixtures/musetalk', import.meta.url));
 const scope = new Scope('test');
@@ -214,7 +215,7 @@ describe('musetalk', () => {
   const absent = missing(clip, speech);
   test.skipIf(absent)(`drives a real face by real speech, and leaves the rest as it is ${absent ?? ''}`, async () => {
     const { stage } = await counted();
-    const frames = filmed(recording(clip), 4, 844, 844);
+    const frames = videoFrames(recording(clip), { width: 844, height: 844, count: 4, filters: null });
     const face = drawnFace(-89, 95, 3.05);
     const box = faceBox(face, 10, frames[0]!)!;
     const pcm = decode(recording(speech), 16_000).slice(16_000, 16_000 + 2_560);

@@ -2,6 +2,7 @@ import { readFileSync } from 'node:fs';
 import { fileURLToPath } from 'node:url';
 import { afterAll, describe, expect, test } from 'vitest';
 import { MonotonicClock } from '../../media/clock.ts';
+import { grown } from '../../media/box.ts';
 import { Scope } from '../../media/scope.ts';
 import { at, ms, seconds } from '../../media/time.ts';
 import { type Patch, UNSPECIFIED, type VideoFrame, cutOut, evenBox } from '../../media/video-frame.ts';
@@ -9,7 +10,7 @@ import { registry } from '../../models/index.ts';
 import { alignedFace, toFrame } from '../../models/restore/aligned-face.ts';
 import { restoring } from '../../models/restore/chain.ts';
 import { faceRestorer } from '../../models/restore/face-restorer.ts';
-import { grown, mouthPlace } from '../../models/restore/mouth-place.ts';
+import { mouthPlace } from '../../models/restore/mouth-place.ts';
 import { sharpened, sharpnessAround, sharpnessWithin } from '../../models/restore/sharpen.ts';
 import { openOnnx } from '../../models/runtime/onnx.ts';
 import { type Network, floats, floatsOf } from '../../models/runtime/tensor.ts';
@@ -17,9 +18,9 @@ import type { Driven, Face, FaceId, Rough } from '../../pipeline/face.ts';
 import { Fault } from '../../pipeline/fault.ts';
 import type { Stage } from '../../pipeline/stage.ts';
 import { conforms } from '../conformance/stage.ts';
-import { FACE1, FACE2, LISTENER, MESH, PORTRAIT, WEBCAM, blurred, followed } from '../fakes/faces.ts';
+import { FACE1, FACE2, LISTENER, PORTRAIT, WEBCAM, followed } from '../fakes/talking-clips.ts';
+import { trackerLacks } from '../fakes/tracked-faces.ts';
 import { feed, missing } from '../fakes/recordings.ts';
-import { lacking } from '../weights.ts';
 
 const scope = new Scope('test');
 afterAll(() => scope.close());
@@ -217,11 +218,30 @@ test('while the chosen restorer cannot, every picture is sharpened, once and in 
   expect(chain.standIn?.engine).toBe('sharpen');
 });
 
+/** The patch's brightness through a Gaussian of `sigma` pixels. */
+function blurred(patch: Patch, sigma: number): Patch {
+  const reach = Math.ceil(3 * sigma);
+  const weights = Array.from({ length: 2 * reach + 1 }, (_, n) => Math.exp(-((n - reach) ** 2) / (2 * sigma * sigma)));
+  const whole = weights.reduce((sum, weight) => sum + weight);
+  const { width, height } = patch;
+  const along = (plane: ArrayLike<number>, across: boolean) =>
+    Float32Array.from({ length: width * height }, (_, i) => {
+      const [x, y] = [i % width, Math.floor(i / width)];
+      return weights.reduce((sum, weight, n) => {
+        const [dx, dy] = across ? [n - reach, 0] : [0, n - reach];
+        const [px, py] = [inside(x + dx, width), inside(y + dy, height)];
+        return sum + (weight / whole) * plane[py * width + px]!;
+      }, 0);
+    });
+  return { ...patch, y: Uint8Array.from(along(along(patch.y, true), false), Math.round) };
+}
+const inside = (x: number, size: number) => Math.min(size - 1, Math.max(0, Math.floor(x)));
+
 const CLIPS = { face1: FACE1, face2: FACE2, webcam: WEBCAM, listener: LISTENER, portrait: PORTRAIT };
-const absent = missing(...Object.values(CLIPS).map(({ file }) => file)) ?? lacking(MESH);
+const absent = missing(...Object.values(CLIPS).map(({ file }) => file)) ?? trackerLacks();
 describe.skipIf(absent)(`sharpening real faces${absent ? ` (${absent})` : ''}`, () => {
   test.for(Object.entries(CLIPS))('%s', async ([, clip]) => {
-    const seen = await followed(clip, 40, scope);
+    const seen = await followed(clip, 40);
     for (const n of [0, 13, 26, 39]) {
       const { frame, face, start } = seen[n]!;
       const place = mouthPlace(face.landmarks);
@@ -243,11 +263,11 @@ describe.skipIf(absent)(`sharpening real faces${absent ? ` (${absent})` : ''}`, 
           i < width || i >= width * (height - 1) || i % width === 0 || i % width === width - 1;
         expect(sharp.y.filter((_, i) => border(i))).toEqual(soft.y.filter((_, i) => border(i)));
         expect([sharp.u, sharp.v]).toEqual([soft.u, soft.v]);
-        // Nearer to what it was before it was blurred, unless the face around it is sharper than it was.
+        // Nearer to what it was before it was unless the face around it is sharper than it was.
         const away = (patch: Patch) => patch.y.reduce((sum, value, i) => sum + (value - whole.y[i]!) ** 2, 0);
         if (ratio(whole) >= 1 && sharp !== soft) expect(away(sharp)).toBeLessThan(away(soft));
       }
-      // However blurred, it is brought as far as it can be without halos, never beyond.
+      // However it is brought as far as it can be without halos, never beyond.
       for (const sigma of [1.5, 2]) {
         const soft = blurred(whole, sigma);
         const sharp = made(soft);

@@ -123,13 +123,12 @@ describe.skipIf(absent !== undefined)(`two faces in one picture (${absent ?? 're
       return ([0, 1] as const).filter((side) => !samePlanes(halfOf(frame, side), halfOf(after, side)));
     });
 
-  const TALKS: readonly (readonly [string, string, string, number, boolean])[] = [
+  const TALKS: [name: string, one: string, other: string, from: number, still: boolean][] = [
     ['a young man, then a man at his webcam, both of whom talk all the time', FACE1, WEBCAM, 2.7, false],
     ['a man out of doors, then a man at his webcam, who listen to each other', FACE2, WEBCAM, 1.2, true],
   ];
-  test.for(TALKS)(
-    'only the mouth of whom is heard is driven, and a change of who that is is followed within half a second: %s',
-    async ([, one, other, from, still]: (typeof TALKS)[number]) => {
+  for (const [name, one, other, from, still] of TALKS)
+    test(`only the mouth of whom is heard is driven, and a change of who that is is followed within half a second: ${name}`, async () => {
       const swap = 62;
       const [first, second] = [square(one), square(other, from)];
       // Who listens is a still.
@@ -157,9 +156,7 @@ describe.skipIf(absent !== undefined)(`two faces in one picture (${absent ?? 're
       expect(Math.max(...off)).toBeLessThanOrEqual(500);
       expect(moved.filter((each) => each[0] === 0).length).toBeGreaterThan(40);
       expect(moved.filter((each) => each[0] === 1).length).toBeGreaterThan(25);
-    },
-    180_000,
-  );
+    }, 180_000);
 
   test('a face that is turned away is left alone, and said to be a profile; the other one is driven when it speaks', async () => {
     const swap = 62;

@@ -11,7 +11,8 @@ import { VideoDecoder } from '../../media/video-decoder.ts';
 import { VideoEncoder, type VideoEncoderOptions } from '../../media/video-encoder.ts';
 import type { EncodedPicture } from '../../media/video.ts';
 import { type Colour, UNSPECIFIED, type VideoFrame, blank } from '../../media/video-frame.ts';
-import { type Clip, bareFile, clip, framesOf, moving, rawBy, samePlanes } from '../fakes/clips.ts';
+import { type Clip, bareFile, clip, moving, rawBy, samePlanes } from '../fakes/clips.ts';
+import { framesOf } from '../fakes/video-frames.ts';
 import { missing, recording } from '../fakes/recordings.ts';
 
 function absent(): string | undefined {
@@ -48,7 +49,7 @@ describe.skipIf(noCodecs)(`libavcodec (${noCodecs ?? avcodecVersion()})`, () => 
     '%s is decoded bit for bit as FFmpeg decodes it, every picture at its own time',
     (name) => {
       const one = clip([...moving('322x242', 60), ...(MADE[name] ?? [])]);
-      const theirs = framesOf(rawBy(one.matroska), 322, 242);
+      const theirs = framesOf(rawBy(one.matroska), { width: 322, height: 242 });
       const ours = decoded(one);
       expect(theirs).toHaveLength(60);
       expect(ours.map(({ start }) => start)).toEqual(inOrder(one.pictures.map(({ start }) => start)));
@@ -65,7 +66,7 @@ describe.skipIf(noCodecs)(`libavcodec (${noCodecs ?? avcodecVersion()})`, () => 
     const one = clip(['-i', recording(name), '-frames:v', '50', '-c:v', 'copy']);
     const ours = decoded(one, 2);
     const { width, height } = ours[0]!;
-    const theirs = framesOf(rawBy(one.matroska), width, height);
+    const theirs = framesOf(rawBy(one.matroska), { width, height });
     expect(ours.length).toBe(theirs.length);
     expect(ours.length).toBeGreaterThanOrEqual(48);
     expect(ours.every((frame, i) => samePlanes(frame, theirs[i]!))).toBe(true);
@@ -205,7 +206,7 @@ describe.skipIf(noCodecs)(`libavcodec (${noCodecs ?? avcodecVersion()})`, () => 
       expect(encoded.map(({ start }) => start)).toEqual(frames.map(({ start }) => start));
       expect(encoded[0]!.keyFrame).toBe(true);
       const { file, format } = bareFile(codec, encoded, frames[0]!);
-      const theirs = framesOf(rawBy(file, format), 640, 360);
+      const theirs = framesOf(rawBy(file, format), { width: 640, height: 360 });
       expect(theirs).toHaveLength(75);
       const similar = theirs.map((frame, i) => ssim(luma(frame), luma(frames[i]!)));
       expect(similar.reduce((sum, one) => sum + one, 0) / similar.length).toBeGreaterThan(0.97);
@@ -334,8 +335,7 @@ function talking(count: number): VideoFrame[] {
       ],
       { maxBuffer: 1 << 29 },
     ).stdout,
-    640,
-    360,
+    { width: 640, height: 360 },
   );
   return face.slice(0, count);
 }

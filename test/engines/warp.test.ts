@@ -6,14 +6,14 @@ import type { Driven, Face, Shot, Take } from '../../pipeline/face.ts';
 import { MouthTimeline } from '../../pipeline/mouth-timeline.ts';
 import { conforms } from '../conformance/stage.ts';
 import { drawnFace, drawnPicture } from '../fakes/drawn-faces.ts';
-import { FACE_WEIGHTS, facesIn, picturesOf } from '../fakes/mesh-faces.ts';
 import { decode, feed, missing, recording } from '../fakes/recordings.ts';
 import { takeOf } from '../fakes/takes.ts';
+import { facesIn, trackerLacks } from '../fakes/tracked-faces.ts';
+import { videoFrames } from '../fakes/video-frames.ts';
 import { ESPEAK_FILES } from '../../models/speak/espeak-library.ts';
 import { MonotonicClock } from '../../media/clock.ts';
 import { Scope } from '../../media/scope.ts';
 import { existsSync } from 'node:fs';
-import { lacking } from '../weights.ts';
 
 const TEXT =
   'Buenos días, me llamo Jordi. Vivo en Barcelona, y esta ciudad me gusta mucho. Por favor, cuéntame algo más.';
@@ -63,7 +63,7 @@ const CLIPS = [
 
 const absent =
   missing(...CLIPS.map(({ file }) => file)) ??
-  lacking(...FACE_WEIGHTS) ??
+  trackerLacks() ??
   (ESPEAK_FILES.some((file) => existsSync(file)) ? undefined : 'libespeak-ng1 is not installed');
 
 describe.skipIf(absent !== undefined).for(CLIPS)(`$name, dubbed (${absent ?? 'real recordings'})`, (clip) => {
@@ -74,7 +74,13 @@ describe.skipIf(absent !== undefined).for(CLIPS)(`$name, dubbed (${absent ?? 're
   let seen: Face[];
   let original: Float32Array;
   beforeAll(async () => {
-    const pictures = picturesOf(recording(clip.file), clip.width, clip.height, 25, 150);
+    const { width, height } = clip;
+    const pictures = videoFrames(recording(clip.file), {
+      width,
+      height,
+      count: 150,
+      filters: `fps=25,scale=${width}:${height}`,
+    });
     const found = await facesIn(pictures);
     frames = pictures.filter((_, n) => found[n]);
     faces = found.filter((face) => face !== undefined);

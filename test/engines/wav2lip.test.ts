@@ -16,9 +16,10 @@ import { type Network, floats, floatsOf } from '../../models/runtime/tensor.ts';
 import type { Driven, Shot } from '../../pipeline/face.ts';
 import type { Stage } from '../../pipeline/stage.ts';
 import { conforms } from '../conformance/stage.ts';
-import { drawnFace, drawnFrame, filmed, furthest, shotsOf } from '../fakes/drawn.ts';
+import { drawnFace, drawnFrame, furthest, shotsOf } from '../fakes/drawn.ts';
 import { decode, feed, missing, recording } from '../fakes/recordings.ts';
 import { formula } from '../fakes/whisper.ts';
+import { videoFrames } from '../fakes/video-frames.ts';
 
 const folder = fileURLToPath(new URL('../fixtures/wav2lip', import.meta.url));
 interface Sound {
@@ -162,7 +163,7 @@ describe('wav2lip', () => {
   const film = 'talking/video-retalking/face2.mp4';
   const absent = missing(film, clip);
   test.skipIf(absent)(`drives a real face by real speech, and leaves the rest as it is ${absent ?? ''}`, async () => {
-    const frames = filmed(recording(film), 4, 844, 844);
+    const frames = videoFrames(recording(film), { width: 844, height: 844, count: 4, filters: null });
     const face = { ...drawnFace(), box: { left: 245, top: 200, width: 330, height: 410 } };
     const pcm = decode(recording(clip), 16_000).slice(8_000, 8_000 + 2_560);
     const driven = await drive(stage(), shotsOf(frames, face, pcm));

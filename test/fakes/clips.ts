@@ -1,10 +1,8 @@
 import { execFileSync } from 'node:child_process';
 import { annexB, avcConfiguration } from '../../media/avc.ts';
 import { MatroskaReader } from '../../media/matroska.ts';
-import { at } from '../../media/time.ts';
 import type { VideoEncoderOptions } from '../../media/video-encoder.ts';
-import type { Planes, VideoFrame } from '../../media/video-frame.ts';
-import { UNSPECIFIED } from '../../media/video-frame.ts';
+import type { Planes } from '../../media/video-frame.ts';
 import type { VideoCodec } from '../../media/video.ts';
 import type { Picture } from './pictures.ts';
 
@@ -44,19 +42,6 @@ export function clip(args: readonly string[]): Clip {
 export const moving = (size: string, count: number) => [
   ...['-f', 'lavfi', '-i', `testsrc2=size=${size}:rate=25`, '-frames:v', `${count}`, '-pix_fmt', 'yuv420p'],
 ];
-
-/** Pictures out of raw 4:2:0 planes, 25 a second. */
-export function framesOf(raw: Uint8Array, width: number, height: number): VideoFrame[] {
-  const [y, c] = [width * height, ((width + 1) >> 1) * ((height + 1) >> 1)];
-  const size = y + 2 * c;
-  return Array.from({ length: Math.floor(raw.byteLength / size) }, (_, i) => {
-    const one = raw.subarray(i * size, (i + 1) * size);
-    return {
-      ...{ start: at(i * 40_000), colour: UNSPECIFIED, width, height },
-      ...{ y: one.subarray(0, y), u: one.subarray(y, y + c), v: one.subarray(y + c) },
-    };
-  });
-}
 
 /** What FFmpeg decodes from `file`, as raw planes. */
 export const rawBy = (file: Uint8Array, format: readonly string[] = []): Uint8Array =>

@@ -1,4 +1,3 @@
-import { execFileSync } from 'node:child_process';
 import { at, later, ms, samples } from '../../media/time.ts';
 import { UNSPECIFIED, type VideoFrame } from '../../media/video-frame.ts';
 import type { SpeakerId, UtteranceId } from '../../pipeline/domain.ts';
@@ -49,18 +48,6 @@ export function furthest(values: ArrayLike<number>, wanted: readonly number[], e
     throw new RangeError(`Cannot compare ${wanted.length} numbers with every ${every}th of ${values.length}`);
   }
   return wanted.reduce((most, value, n) => Math.max(most, Math.abs(value - values[n * every]!)), 0);
-}
-
-/** The first pictures of a film of even size, 25 a second. */
-export function filmed(file: string, count: number, width: number, height: number): VideoFrame[] {
-  const args = ['-v', 'error', '-i', file, '-frames:v', String(count), '-pix_fmt', 'yuv420p', '-f', 'rawvideo', '-'];
-  const bytes = new Uint8Array(execFileSync('ffmpeg', args, { maxBuffer: 1 << 30 }));
-  const [luma, size] = [width * height, (width * height * 3) / 2];
-  return Array.from({ length: count }, (_, n) => {
-    const [y, u, v] = [n * size, n * size + luma, n * size + (luma * 5) / 4];
-    const planes = { y: bytes.slice(y, u), u: bytes.slice(u, v), v: bytes.slice(v, (n + 1) * size) };
-    return { width, height, ...planes, start: at(n * 40_000), colour: UNSPECIFIED };
-  });
 }
 
 /** Shots of pictures, 25 a second, in which a face says a sound that begins with the first. */

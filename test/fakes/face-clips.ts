@@ -1,16 +1,11 @@
-import { execFileSync } from 'node:child_process';
 import { Scope } from '../../media/scope.ts';
-import { at } from '../../media/time.ts';
 import type { Box, VideoFrame } from '../../media/video-frame.ts';
-import { UNSPECIFIED } from '../../media/video-frame.ts';
-import { openOnnx } from '../../models/runtime/onnx.ts';
-import { floats, floatsOf } from '../../models/runtime/tensor.ts';
-import type { Face, FaceId, Seen } from '../../pipeline/face.ts';
+import { openYuNet } from '../../models/see/detectors.ts';
+import type { Seen } from '../../pipeline/face.ts';
 import { weights } from '../weights.ts';
 import { decode, recording } from './recordings.ts';
-
-/** Weights that {@link film} finds faces with. */
-export const FACE_WEIGHTS = 'face/yunet/yunet_n_dynamic.onnx';
+import { faceAt } from './seen-faces.ts';
+import { videoFrames } from './video-frames.ts';
 
 /** Pictures with the faces in them. */
 export interface Film {
@@ -18,83 +13,32 @@ export interface Film {
   readonly seen: readonly Seen[];
 }
 
-const raw = (file: string, filter: string, format: string) => {
-  const args = ['-v', 'error', '-i', file, '-vf', filter, '-an', '-f', 'rawvideo', '-pix_fmt', format, '-'];
-  return new Uint8Array(execFileSync('ffmpeg', args, { maxBuffer: 1 << 30 }));
-};
 /** Of every how many pictures faces are looked for; they are taken to move evenly in between. */
 const EVERY = 5;
-const SEARCHED = 320;
 
-/** The largest face in each of the pictures, in parts of their side. YuNet, as libfacedetection.train decodes it. */
-async function largestFaces(bgr: Uint8Array): Promise<Box[]> {
+/** The widest face of every {@link EVERY}th picture as the detector draws it, whatever the mouth does. */
+async function widestFaces(frames: readonly VideoFrame[]): Promise<Box[]> {
   await using scope = new Scope('faces');
-  const network = await openOnnx(weights(FACE_WEIGHTS), scope);
-  const plane = SEARCHED * SEARCHED;
+  const yunet = await openYuNet({ directory: weights('face') }, scope, 320, 0.7);
   const boxes: Box[] = [];
-  for (let picture = 0; picture < bgr.length / plane / 3; picture += 1) {
-    const input = new Float32Array(3 * plane);
-    for (let i = 0; i < plane; i += 1) {
-      for (let c = 0; c < 3; c += 1) input[c * plane + i] = bgr[(picture * plane + i) * 3 + c]!;
-    }
-    const made = await network.run({ input: floats(input, [1, 3, SEARCHED, SEARCHED]) });
-    let best: Box = { left: 0, top: 0, width: 0, height: 0 };
-    for (const stride of [8, 16, 32]) {
-      const [cls, obj, box] = ['cls', 'obj', 'bbox'].map((name) =>
-        floatsOf(made[`${name}_${stride}`], `${name}_${stride}`),
-      ) as [Float32Array, Float32Array, Float32Array];
-      const across = SEARCHED / stride;
-      for (let n = 0; n < cls.length; n += 1) {
-        if (Math.sqrt(cls[n]! * obj[n]!) < 0.7) continue;
-        const part = (i: number) => box[n * 4 + i]!;
-        const [width, height] = [(Math.exp(part(2)) * stride) / SEARCHED, (Math.exp(part(3)) * stride) / SEARCHED];
-        if (width <= best.width) continue;
-        const left = (((n % across) + part(0)) * stride) / SEARCHED - width / 2;
-        const top = ((Math.floor(n / across) + part(1)) * stride) / SEARCHED - height / 2;
-        best = { left, top, width, height };
-      }
-    }
-    boxes.push(best);
+  for (let n = 0; n < frames.length; n += EVERY) {
+    const found = await yunet.detect(frames[n]!);
+    const [{ box } = { box: NOWHERE }] = found.toSorted((a, b) => b.box.width - a.box.width);
+    boxes.push(box);
   }
   return boxes;
 }
-
-/** A face of which only the place is known. */
-export const faceAt = (id: string, box: Box, more: Partial<Face> = {}): Face => ({
-  id: id as FaceId,
-  box,
-  landmarks: new Float32Array(136),
-  pose: { yaw: 0, pitch: 0, roll: 0 },
-  opening: 0,
-  score: 1,
-  ...more,
-});
+const NOWHERE: Box = { left: 0, top: 0, width: 0, height: 0 };
 
 /** A recording of one face, made `side` pixels square and so many pictures a second, with the face followed. */
 export async function film(name: string, id: string, { side = 360, rate = 25 } = {}): Promise<Film> {
-  const file = recording(name);
-  const square = (size: number) => `fps=${rate},crop='min(iw,ih)':'min(iw,ih)':(iw-ow)/2:0,scale=${size}:${size}`;
-  const pixels = raw(file, square(side), 'yuv420p');
-  const boxes = await largestFaces(raw(file, `${square(SEARCHED)},select='not(mod(n,${EVERY}))'`, 'bgr24'));
-  const [luma, chroma] = [side * side, (side * side) / 4];
-  const count = pixels.length / (luma + 2 * chroma);
-  const frames = Array.from({ length: count }, (_, n): VideoFrame => {
-    const from = n * (luma + 2 * chroma);
-    return {
-      start: at((n * 1_000_000) / rate),
-      width: side,
-      height: side,
-      colour: UNSPECIFIED,
-      y: pixels.subarray(from, from + luma),
-      u: pixels.subarray(from + luma, from + luma + chroma),
-      v: pixels.subarray(from + luma + chroma, from + luma + 2 * chroma),
-    };
-  });
+  const square = `fps=${rate},crop='min(iw,ih)':'min(iw,ih)':(iw-ow)/2:0,scale=${side}:${side}`;
+  const frames = videoFrames(recording(name), { width: side, height: side, rate, filters: square });
+  const boxes = await widestFaces(frames);
   const seen = frames.map(({ start }, n) => {
     const before = boxes[Math.min(boxes.length - 1, Math.floor(n / EVERY))]!;
     const after = boxes[Math.min(boxes.length - 1, Math.floor(n / EVERY) + 1)]!;
-    const part = (n % EVERY) / EVERY;
-    const mix = (key: keyof Box) => side * (before[key] + (after[key] - before[key]) * part);
+    const mix = (key: keyof Box) => before[key] + ((after[key] - before[key]) * (n % EVERY)) / EVERY;
     const box = { left: mix('left'), top: mix('top'), width: mix('width'), height: mix('height') };
     return { start, cut: n === 0, faces: [faceAt(id, box)] };
   });

@@ -1,5 +1,5 @@
 import { type MediaTime, at, ms } from '../../media/time.ts';
-import { UNSPECIFIED, type VideoFrame, blank } from '../../media/video-frame.ts';
+import { type Box, UNSPECIFIED, type VideoFrame, blank } from '../../media/video-frame.ts';
 import type { Face, FaceId, Seen, Take, Unfit } from '../../pipeline/face.ts';
 import type { Language, SpeakerId, UtteranceId } from '../../pipeline/domain.ts';
 
@@ -13,16 +13,21 @@ export const frameAt = (n: number, size = 32): VideoFrame => ({
   colour: UNSPECIFIED,
 });
 
-/** A face of no particular shape. */
-export const faceCalled = (id: string, unfit?: Unfit): Face => ({
+/** A face of which only the place is known; its landmarks are all in the middle. */
+export const faceAt = (id: string, box: Box, more: Partial<Face> = {}): Face => ({
   id: id as FaceId,
-  box: { left: 4, top: 4, width: 16, height: 16 },
-  landmarks: new Float32Array(136).fill(8),
+  box,
+  landmarks: Float32Array.from({ length: 136 }, (_, n) =>
+    n % 2 === 0 ? box.left + box.width / 2 : box.top + box.height / 2,
+  ),
   pose: { yaw: 0, pitch: 0, roll: 0 },
   opening: 0,
   score: 1,
-  ...(unfit && { unfit }),
+  ...more,
 });
+/** A face of no particular shape in a {@link frameAt}. */
+export const faceCalled = (id: string, unfit?: Unfit): Face =>
+  faceAt(id, { left: 4, top: 4, width: 16, height: 16 }, unfit && { unfit });
 /** What is seen in the nth picture: faces by name, `a:profile` for one that is unfit. */
 export const seenAt = (n: number, faces: readonly string[] = ['a'], cut = false): Seen => ({
   start: picture(n),

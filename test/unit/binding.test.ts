@@ -4,7 +4,7 @@ import { type Interval, type MediaTime, at } from '../../media/time.ts';
 import { Binding, type Bound } from '../../pipeline/binding.ts';
 import type { SpeakerId, UtteranceId } from '../../pipeline/domain.ts';
 import type { FaceId, Seen } from '../../pipeline/face.ts';
-import { faceAt } from '../fakes/face-clips.ts';
+import { faceAt } from '../fakes/seen-faces.ts';
 
 const speaker = (name: string) => name as SpeakerId;
 const STEP = 40_000;

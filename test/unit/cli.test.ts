@@ -30,6 +30,11 @@ describe('livedub', () => {
     const argv = ['eval', 'video', 'a.mp4', 'b.mp4', '--track', '3', '--out', 'c.html', '--json'];
     expect(await ask(...argv)).toBe(0);
     expect(asked).toEqual([['evalVideo', { original: 'a.mp4', dubbed: 'b.mp4', track: 3, out: 'c.html', json: true }]]);
+    expect(await ask('eval', 'video', 'a.mp4', 'b.mp4', '--engine', 'faceTracker=faces')).toBe(0);
+    expect(asked[1]).toEqual([
+      'evalVideo',
+      { original: 'a.mp4', dubbed: 'b.mp4', engine: ['faceTracker=faces'], json: false },
+    ]);
     expect(await ask('eval', 'video', 'a.mp4')).toBe(2);
     expect(await ask('eval', 'video', '--help')).toBe(0);
     expect(out).toContain('livedub eval video talk.mp4 talk.es.mp4');
@@ -87,6 +92,7 @@ describe('livedub', () => {
         acceptLicence: true,
       },
     ],
+    [['models', 'pull', '--lips'], { do: 'pull', names: [], lips: true, parallel: 3, acceptLicence: false }],
     [['models', 'verify'], { do: 'verify', names: [] }],
     [['models', 'remove', 'a', '--forget'], { do: 'remove', names: ['a'], forget: true }],
     [

@@ -16,7 +16,7 @@ import {
   vowelLevels,
 } from '../../models/evaluate/mouth-measures.ts';
 import { eigenvalues, frechetDistance } from '../../models/evaluate/perceptual.ts';
-import { mouthSharpness, sharpness, similarity, squareOf } from '../../models/evaluate/picture-measures.ts';
+import { mouthSharpness, sharpness, squareOf } from '../../models/evaluate/picture-measures.ts';
 import { VideoReport } from '../../models/evaluate/video-report.ts';
 import type { Face, FaceId } from '../../pipeline/face.ts';
 
@@ -147,17 +147,6 @@ describe('mouths', () => {
 });
 
 describe('pictures', () => {
-  test('SSIM is 1 for what is equal, less for what is not, and does not look into boxes', () => {
-    const a = frame(0);
-    expect(similarity(a, a)).toBe(1);
-    const b = { ...a, y: a.y.slice() };
-    for (let row = 40; row < 60; row += 1) b.y.fill(255, row * 160 + 50, row * 160 + 80);
-    expect(similarity(a, b)).toBeLessThan(0.99);
-    expect(similarity(a, b, [{ left: 50, top: 40, width: 30, height: 20 }])).toBe(1);
-    expect(similarity(a, b, [{ left: 50, top: 40, width: 20, height: 20 }])).toBeLessThan(1);
-    expect(similarity(a, frame(0, 0, 150))).toBeUndefined();
-    expect(similarity(a, b, [{ left: 0, top: 0, width: 160, height: 140 }])).toBeUndefined();
-  });
   test('what is blurred is less sharp, and a mouth is told against its face', () => {
     const sharp = frame(0);
     const landmarks = points(20, 20, 0.1);

@@ -4,7 +4,7 @@ import { at, seconds } from '../../media/time.ts';
 import { UNSPECIFIED, type VideoFrame } from '../../media/video-frame.ts';
 import { FaceStrips, STRIP, greyFace } from '../../pipeline/face-strip.ts';
 import { voiced } from '../../pipeline/voiced.ts';
-import { faceAt } from '../fakes/face-clips.ts';
+import { faceAt } from '../fakes/seen-faces.ts';
 
 const picture = (of: (x: number, y: number) => number, start = 0, [width, height] = [320, 180]): VideoFrame => ({
   start: at(start),

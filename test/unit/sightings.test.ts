@@ -1,11 +1,11 @@
 import { expect, test } from 'vitest';
 import { ms, seconds } from '../../media/time.ts';
 import type { FaceId } from '../../pipeline/face.ts';
-import { type Bound, aim } from '../../pipeline/shots.ts';
+import { type DrivenFace, aim } from '../../pipeline/shots.ts';
 import { Sightings } from '../../pipeline/sightings.ts';
 import { picture, seenAt } from '../fakes/seen-faces.ts';
 
-const bound = (from: number, to: number, face = 'a'): Bound => ({
+const bound = (from: number, to: number, face = 'a'): DrivenFace => ({
   start: picture(from),
   end: picture(to),
   face: face as FaceId,

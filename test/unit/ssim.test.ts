@@ -40,13 +40,20 @@ test('what is left out does not count, and nothing else is left out', () => {
   const inside = (x: number, y: number) => x >= 16 && x < 24 && y >= 16 && y < 24;
   const spoilt = plane(64, 48, (x, y) => (inside(x, y) ? 0 : texture.pixels[y * 64 + x]!));
   expect(ssim(texture, spoilt)).toBeLessThan(1);
-  expect(ssim(texture, spoilt, { except: box })).toBe(1);
-  expect(psnr(texture, spoilt, { except: box })).toBe(Infinity);
+  expect(ssim(texture, spoilt, { except: [box] })).toBe(1);
+  expect(psnr(texture, spoilt, { except: [box] })).toBe(Infinity);
   expect(ssim(texture, spoilt, { within: box })).toBeLessThan(0.5);
-  expect(psnr(texture, spoilt, { except: { ...box, width: 7 } })).toBeLessThan(Infinity);
-  expect(ssim(texture, spoilt, { except: { ...box, left: 32 } })).toBeLessThan(1);
-  expect(ssim(texture, spoilt, { within: box, except: box })).toBeNaN();
-  expect(psnr(texture, spoilt, { within: box, except: box })).toBeNaN();
+  expect(psnr(texture, spoilt, { except: [{ ...box, width: 7 }] })).toBeLessThan(Infinity);
+  expect(ssim(texture, spoilt, { except: [{ ...box, left: 32 }] })).toBeLessThan(1);
+  expect(ssim(texture, spoilt, { within: box, except: [box] })).toBeNaN();
+  expect(psnr(texture, spoilt, { within: box, except: [box] })).toBeNaN();
+  const halves = [
+    { ...box, width: 4 },
+    { ...box, left: 20, width: 4 },
+  ];
+  expect(ssim(texture, spoilt, { except: halves })).toBe(1);
+  expect(psnr(texture, spoilt, { except: halves })).toBe(Infinity);
+  expect(psnr(texture, spoilt, { except: halves.slice(1) })).toBeLessThan(Infinity);
 });
 
 test('similarity is symmetric, at most 1, and falls with noise', () => {

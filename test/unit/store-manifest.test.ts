@@ -5,9 +5,9 @@ import { Speed, picture, standing } from '../../gateway/pull-progress.ts';
 import { type Engine, EngineRefused } from '../../models/engine.ts';
 import { registry } from '../../models/index.ts';
 import { type Entry, cardsOf, complaints, manifest } from '../../models/store/manifest.ts';
-import { type Choice, type Profile, modelsOf, profile, profiles } from '../../models/store/profiles.ts';
+import { type Choice, LIPS, type Profile, modelsOf, profile, profiles } from '../../models/store/profiles.ts';
 import type { Item } from '../../models/store/pull.ts';
-import { type ModelCard, needsModel } from '../../models/store/weights.ts';
+import { type ModelCard, modelOf, needsModel } from '../../models/store/weights.ts';
 import type { Language } from '../../pipeline/domain.ts';
 import type { StageKind } from '../../pipeline/stage.ts';
 
@@ -77,6 +77,18 @@ describe('a profile', () => {
       expect((choice.models ?? []).filter((name) => !names.includes(name))).toEqual([]);
     },
   );
+
+  test('what lips need is what their engines need, and a way to tell people apart', () => {
+    const known = registry();
+    for (const [stage, { engine }] of Object.entries(LIPS.engines)) {
+      const listed = known.engine(stage as StageKind, engine).models?.map(({ name }) => name);
+      expect(listed).toEqual(expect.arrayContaining([...(LIPS.engines[stage as StageKind]!.models ?? [])]));
+    }
+    const needs = known.engine('faceTracker', 'faces').needs?.flatMap((need) => modelOf(need) ?? []) ?? [];
+    expect(needs).toHaveLength(3);
+    expect(modelsOf(LIPS)).toEqual(expect.arrayContaining(needs));
+    expect(modelsOf(LIPS)).toEqual(expect.arrayContaining(['mobilefacenet', 'lr-asd']));
+  });
 
   test('is found by its name, and the embedded one needs no models', () => {
     expect(modelsOf(profile('embedded'))).toEqual([]);

@@ -1,4 +1,4 @@
-import type { Box } from '../../media/video-frame.ts';
+import type { Box } from './video-frame.ts';
 
 /**
  * A map of the plane: (x, y) goes to (a·x + b·y + c, d·x + e·y + f).

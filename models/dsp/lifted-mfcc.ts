@@ -1,5 +1,5 @@
-import { Fft } from '../dsp/fft.ts';
-import { type Band, hertz, mel } from '../dsp/mel.ts';
+import { Fft } from './fft.ts';
+import { type Band, hertz, mel } from './mel.ts';
 
 const RATE = 16_000;
 /** Windows of 25 ms every 10 ms, without a taper. */
@@ -29,9 +29,9 @@ function bands(): Band[] {
 }
 
 /**
- * Mel-frequency cepstra of 16 kHz sound as the LR-ASD network hears it: those of python_speech_features with its
- * defaults (pre-emphasis 0.97, lifter 22, the logarithm of the window's energy in place of coefficient 0), over samples
- * rounded to 16 bit.
+ * Mel-frequency cepstra of 16 kHz sound, full scale ±1, as networks that watch mouths were trained on: those of
+ * python_speech_features with its defaults (pre-emphasis 0.97, lifter 22, the logarithm of the window's energy in place
+ * of coefficient 0), over samples rounded to 16 bit.
  *
  * @see https://github.com/jameslyons/python_speech_features
  */
@@ -42,15 +42,16 @@ export class LiftedMfcc {
     const scale = Math.sqrt((k === 0 ? 1 : 2) / BANDS) * (1 + (LIFTER / 2) * Math.sin((Math.PI * k) / LIFTER));
     return Float64Array.from({ length: BANDS }, (_, n) => scale * Math.cos((Math.PI * k * (n + 0.5)) / BANDS));
   });
+  readonly #heard = new Float64Array(WINDOW);
   readonly #power = new Float64Array(BINS / 2 + 1);
   readonly #levels = new Float64Array(BANDS);
 
   /** `count` windows from the first sample on, one row of {@link COEFFICIENTS} each; what `pcm` lacks is silence. */
   of(pcm: Float32Array, count: number): Float32Array {
-    const heard = emphasised(pcm, (count - 1) * HOP + WINDOW);
     const rows = new Float32Array(count * COEFFICIENTS);
     for (let row = 0; row < count; row += 1) {
-      this.#fft.power(heard.subarray(row * HOP, row * HOP + WINDOW), this.#power);
+      emphasise(pcm, row * HOP, this.#heard);
+      this.#fft.power(this.#heard, this.#power);
       let energy = 0;
       for (let bin = 0; bin < this.#power.length; bin += 1) energy += this.#power[bin]! /= BINS;
       for (const [n, { from, weights }] of this.#bands.entries()) {
@@ -70,14 +71,13 @@ export class LiftedMfcc {
   }
 }
 
-/** 16 bit samples with the high frequencies raised, in `length` samples. */
-function emphasised(pcm: Float32Array, length: number): Float64Array {
-  const heard = new Float64Array(length);
-  let before = 0;
-  for (let i = 0; i < Math.min(pcm.length, length); i += 1) {
-    const sample = Math.max(-32_768, Math.min(32_767, Math.round(pcm[i]! * 32_768)));
-    heard[i] = sample - EMPHASIS * before;
-    before = sample;
+const sample = (value = 0) => Math.max(-32_768, Math.min(32_767, Math.round(value * 32_768)));
+/** The 16 bit samples from `from` on, with the high frequencies raised; after the last one there is nothing. */
+function emphasise(pcm: Float32Array, from: number, out: Float64Array): void {
+  let before = sample(pcm[from - 1]);
+  for (let i = 0; i < out.length; i += 1) {
+    const now = sample(pcm[from + i]);
+    out[i] = from + i < pcm.length ? now - EMPHASIS * before : 0;
+    before = now;
   }
-  return heard;
 }
