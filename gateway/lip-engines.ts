@@ -7,6 +7,7 @@ import type { Stage } from '../pipeline/stage.ts';
 import type { SessionSpec } from './config.ts';
 
 type LipKind = 'faceTracker' | 'activeSpeaker' | 'lipDriver' | 'restorer';
+type PictureKind = LipKind | 'interpolator';
 /** Without these no mouth moves. */
 const VITAL = ['faceTracker', 'lipDriver'] as const;
 
@@ -17,7 +18,7 @@ interface ChosenEngine {
 }
 
 /** The engine a session uses for a stage of the lip path: the one it names, else its profile's, else the first that is installed. */
-function chosen(kind: LipKind, { engines, profile }: LipSpec, registry: EngineRegistry): ChosenEngine | undefined {
+function chosen(kind: PictureKind, { engines, profile }: LipSpec, registry: EngineRegistry): ChosenEngine | undefined {
   const named = engines[kind];
   if (named) {
     const { engine, ...settings } = named;
@@ -29,6 +30,24 @@ function chosen(kind: LipKind, { engines, profile }: LipSpec, registry: EngineRe
   }
   const found = registry.pick(kind);
   return found && registry.lacks(kind, found.id).length === 0 ? { engine: found.id, settings: {} } : undefined;
+}
+
+/** What is not there that the session's engine for pictures needs; empty when it can be used. */
+export function pictureStageLacks(kind: PictureKind, spec: LipSpec, registry: EngineRegistry): readonly string[] {
+  const engine = chosen(kind, spec, registry) ?? registry.pick(kind)?.id;
+  if (engine === undefined) return [`an engine for ${kind}`];
+  return registry.lacks(kind, typeof engine === 'string' ? engine : engine.engine);
+}
+/** Loads the session's engine for a stage that has to do with pictures. */
+export async function pictureStage<K extends PictureKind>(
+  kind: K,
+  spec: LipSpec,
+  registry: EngineRegistry,
+  scope: Scope,
+): Promise<Stage<K>> {
+  const engine = chosen(kind, spec, registry);
+  if (!engine) throw new TypeError(`Cannot load ${kind}: there is no engine for it`);
+  return honest(await registry.load(kind, engine.engine, engine.settings, scope));
 }
 
 /** What is not there that mouths cannot be driven without; empty when they can. */
@@ -52,8 +71,7 @@ export async function lipStages(
   onFault: (kind: LipKind, failure: unknown) => void = () => {},
 ): Promise<LipStages> {
   const load = async <K extends LipKind>(kind: K): Promise<Stage<K> | undefined> => {
-    const engine = chosen(kind, spec, registry);
-    return engine && honest(await registry.load(kind, engine.engine, engine.settings, scope));
+    return chosen(kind, spec, registry) && (await pictureStage(kind, spec, registry, scope));
   };
   const improving = <K extends LipKind>(kind: K) =>
     load(kind).catch((failure: unknown) => {
