@@ -16,6 +16,8 @@ export interface Closing {
 export interface ClosingOptions extends Closing {
   /** The programme's pictures within an interval, as often as they are asked for. */
   readonly frames: (interval: Interval) => AsyncIterable<VideoFrame>;
+  /** Of a position in the output, the one in the programme. */
+  readonly back?: ((t: MediaTime) => MediaTime) | undefined;
   /** Finds the speaker; left out, the last picture stays. */
   readonly tracker?: Stage<'faceTracker'> | undefined;
   readonly fps: number;
@@ -68,7 +70,7 @@ export async function closePictures(writer: PictureWriter, options: ClosingOptio
 async function idlePictures(
   gap: Interval,
   every: Span,
-  { frames, tracker, signal }: ClosingOptions,
+  { frames, tracker, signal, back = (t) => t }: ClosingOptions,
 ): Promise<VideoFrame[]> {
   if (!tracker) return [];
   const looked = { start: at(Math.max(0, gap.start - LOOKED_AT)), end: gap.start };
@@ -87,7 +89,9 @@ async function idlePictures(
     0,
     seen.findLastIndex(({ cut }) => cut),
   );
-  const runs = idleRuns(seen, ({ faces }) => faces.find(({ id }) => id === speaker.id)).filter(
+  // How calm somebody is is told at the programme's own pace, at which idle pictures are shown.
+  const paced = seen.map((each) => ({ ...each, start: back(each.start) }));
+  const runs = idleRuns(paced, ({ faces }) => faces.find(({ id }) => id === speaker.id)).filter(
     ({ from }) => from >= shot,
   );
   const small = seen.flatMap(({ start }) => thumbnails.get(start) ?? []);

@@ -219,7 +219,9 @@ export async function dubFile(
   };
   const anew =
     lips === undefined
-      ? making && slowing && (await stretched({ ...pictures, slowing }, scope))
+      ? making && slowing
+        ? await stretched({ ...pictures, slowing }, scope)
+        : undefined
       : await withMouths({ ...pictures, clips: driven, said, stretcher }, scope);
   const muxed = await mux(
     {
@@ -302,10 +304,12 @@ async function stretched(pictures: Pictures & { readonly slowing: Slowed }, scop
   const runsOn = closing.until > closing.end;
   const sees = runsOn && pictureStageLacks('faceTracker', spec, registry()).length === 0;
   if (map.slowest <= SLOWEST && !sees) return undefined;
-  const [interpolator, tracker] = [
-    await interpolatorFor(pictures, scope),
-    sees ? await pictureStage('faceTracker', spec, registry(), scope) : undefined,
-  ];
+  const interpolator = await interpolatorFor(pictures, scope);
+  const unseeing = (failure: unknown) => {
+    files.onFault('faceTracker', failure instanceof Error ? failure.message : String(failure));
+    return undefined;
+  };
+  const tracker = sees ? await pictureStage('faceTracker', spec, registry(), scope).catch(unseeing) : undefined;
   const report = await stretchFile({ ...files, map, closing, interpolator, tracker }, scope);
   return report && { ...report, interpolator: interpolator?.engine };
 }
@@ -432,6 +436,8 @@ interface Slowed {
   /** Lines that are whole, and lines that lose fewer words than they would have. */
   readonly whole: number;
   readonly longer: number;
+  /** Words that are lost all the same. */
+  readonly cut: number;
 }
 /** What share of the work is done when the programme has been heard, and when its sound is made. */
 const HEARD = 0.7;
@@ -476,7 +482,7 @@ async function slower(job: Job, most: number, scope: Scope): Promise<Heard & Slo
   const map = await roomFor({ ...known, voices, most });
   /** Captions of lines that are fitted anew come anew. */
   const cues = new Map<string, Cue[]>();
-  let [whole, longer] = [0, 0];
+  let [whole, longer, cut] = [0, 0, 0];
   let until = at(0);
   const settle = ({ line, spoken, clip }: Refitted) => {
     const placed = clip !== undefined && hearing.place(clip) ? clip : undefined;
@@ -487,6 +493,7 @@ async function slower(job: Job, most: number, scope: Scope): Promise<Heard & Slo
     const record = refitted(before, placed);
     records.set(lineKey(line), record);
     const lost = ({ dub, trimmedWords }: LineRecord) => (dub ? trimmedWords : spoken.natural.count);
+    cut += lost(record);
     if (lost(record) === 0 && lost(before) > 0) whole += 1;
     else if (lost(record) < lost(before)) longer += 1;
   };
@@ -516,7 +523,7 @@ async function slower(job: Job, most: number, scope: Scope): Promise<Heard & Slo
     ],
     lines: [...records.values()],
     end: heard.end,
-    slowing: { map, closing, whole, longer },
+    slowing: { map, closing, whole, longer, cut },
   };
 }
 /** What a dub runs on for less than this is the fade-out of its last sound. */
@@ -620,7 +627,7 @@ async function hear(hearing: Hearing, scope: Scope, listener: Listener): Promise
 }
 
 /** Where the programme runs slower, in sentences. */
-function slowingNotes({ map, whole, longer }: Slowed, { copied }: { readonly copied: boolean }): string[] {
+function slowingNotes({ map, whole, longer, cut }: Slowed, { copied }: { readonly copied: boolean }): string[] {
   const count = map.slowed.length;
   if (count === 0) {
     const untouched = copied ? ', and its pictures are untouched' : '';
@@ -629,7 +636,7 @@ function slowingNotes({ map, whole, longer }: Slowed, { copied }: { readonly cop
   const length = ({ start, end }: Interval) => end - start;
   const slow = map.slowed.reduce((sum, { from }) => sum + length(from), 0);
   return [
-    `The programme runs slower in ${count} ${count === 1 ? 'stretch' : 'stretches'} (${inSeconds(slow)} of it, up to ${((map.slowest - 1) * 100).toFixed(0)} % slower) and is ${inSeconds(map.added)} longer: ${whole} lines are whole that would have been cut, ${longer} lose fewer words.`,
+    `The programme runs slower in ${count} ${count === 1 ? 'stretch' : 'stretches'} (${inSeconds(slow)} of it, up to ${((map.slowest - 1) * 100).toFixed(0)} % slower) and is ${inSeconds(map.added)} longer: ${whole} lines are whole that would have been cut, ${longer} lose fewer words, and ${cut === 0 ? 'no word is' : `${cut} words are`} cut all the same.`,
     ...(copied ? ['Pictures are the very same ones, some of them shown longer.'] : []),
   ];
 }

@@ -32,11 +32,14 @@ function chosen(kind: PictureKind, { engines, profile }: LipSpec, registry: Engi
   return found && registry.lacks(kind, found.id).length === 0 ? { engine: found.id, settings: {} } : undefined;
 }
 
-/** What is not there that the session's engine for pictures needs; empty when it can be used. */
+/**
+ * What is not there that the session's engine for pictures needs; empty when it can be used. Settings of its own may say where
+ * else its files are: then it is found out when it is loaded.
+ */
 export function pictureStageLacks(kind: PictureKind, spec: LipSpec, registry: EngineRegistry): readonly string[] {
-  const engine = chosen(kind, spec, registry) ?? registry.pick(kind)?.id;
+  const { engine, settings } = chosen(kind, spec, registry) ?? { engine: registry.pick(kind)?.id, settings: {} };
   if (engine === undefined) return [`an engine for ${kind}`];
-  return registry.lacks(kind, typeof engine === 'string' ? engine : engine.engine);
+  return Object.keys(settings).length > 0 ? [] : registry.lacks(kind, engine);
 }
 /** Loads the session's engine for a stage that has to do with pictures. */
 export async function pictureStage<K extends PictureKind>(

@@ -164,6 +164,7 @@ export async function driveFile(options: LipFileOptions, scope: Scope): Promise<
     (await closePictures(writer, {
       ...closing,
       frames: (interval) => written.frames(interval, signal),
+      back: map && ((t) => map.back(t)),
       tracker: stages.faceTracker,
       fps,
       onFault,

@@ -71,6 +71,7 @@ export async function stretchFile(options: StretchFileOptions, scope: Scope): Pr
   const closed = await closePictures(writer, {
     ...closing,
     frames: (interval) => footage.frames(interval, signal),
+    back: (t) => map.back(t),
     tracker,
     fps,
     onFault,

@@ -1,7 +1,7 @@
 import { z } from 'zod';
 import { FfmpegError, ffmpeg, ffmpegVersion } from '../../media/ffmpeg.ts';
 import type { Scope } from '../../media/scope.ts';
-import { ms } from '../../media/time.ts';
+import { between, seconds } from '../../media/time.ts';
 import type { Planes, VideoFrame } from '../../media/video-frame.ts';
 import type { Pair } from '../../pipeline/face.ts';
 import { Fault } from '../../pipeline/fault.ts';
@@ -11,8 +11,8 @@ import { expectAlike, placesOf } from './rife.ts';
 
 /** The filter looks at two pictures on either side; at the ends of a chain they are its first and its last. */
 const CONTEXT = 2;
-/** Pairs that go through one FFmpeg at most: its start, and what it makes of the context, cost as much as four pairs. */
-const LONGEST = 32;
+/** As much goes through one FFmpeg at a time: its start, and what it makes of the context, cost as much as four pairs. */
+const LONGEST = seconds(2);
 
 /** Whether one pair begins with the picture that the other ends with, to be filled alike. */
 const goesOn = (from: Pair | undefined, { before, after, count }: Pair): boolean =>
@@ -23,7 +23,7 @@ const goesOn = (from: Pair | undefined, { before, after, count }: Pair): boolean
  *
  * @param chain pairs of which each begins where the one before ends, at least one
  */
-async function between(chain: readonly Pair[], scope: Scope): Promise<Pick<Planes, 'y' | 'u' | 'v'>[][]> {
+async function madeBetween(chain: readonly Pair[], scope: Scope): Promise<Pick<Planes, 'y' | 'u' | 'v'>[][]> {
   const [first] = chain;
   const last = chain.at(-1);
   if (!first || !last) return [];
@@ -90,7 +90,7 @@ export const minterpolate = defineEngine({
     return {
       kind: 'interpolator',
       engine: 'minterpolate',
-      caps: { lookahead: ms(0) },
+      caps: { lookahead: LONGEST },
       async *run(input, { signal }) {
         const made = async function* (chain: readonly Pair[]): AsyncGenerator<VideoFrame, void, void> {
           if (chain.length === 0) return;
@@ -98,7 +98,7 @@ export const minterpolate = defineEngine({
           const stop = () => void own.close();
           signal.addEventListener('abort', stop, { once: true });
           try {
-            for (const [n, planes] of (await between(chain, own)).entries()) {
+            for (const [n, planes] of (await madeBetween(chain, own)).entries()) {
               const pair = chain[n]!;
               const places = placesOf(pair);
               for (const [k, each] of planes.entries()) {
@@ -117,12 +117,15 @@ export const minterpolate = defineEngine({
         let chain: Pair[] = [];
         for await (const pair of until(input, signal)) {
           if (pair.count === 0) continue;
-          if (chain.length === LONGEST || !goesOn(chain.at(-1), pair)) {
+          if (!goesOn(chain.at(-1), pair)) {
             yield* made(chain);
             chain = [];
           }
           expectAlike(pair);
           chain.push(pair);
+          if (between(chain[0]!.before.start, pair.after.start) < LONGEST) continue;
+          yield* made(chain);
+          chain = [];
         }
         yield* made(chain);
       },
