@@ -3,6 +3,7 @@ import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { Command, CommanderError, InvalidArgumentError, Option } from 'commander';
 import { Scope } from '../media/scope.ts';
+import { FURTHEST } from '../media/time-map.ts';
 import { PROFILE_NAMES } from '../models/store/profile-names.ts';
 import { root } from './root.ts';
 import {
@@ -62,6 +63,11 @@ const between =
       `Give ${unit} from ${least} to ${most}${others.map((each) => `, or ${each}`).join('')}.`,
     );
   };
+function stretchMost(text: string): number {
+  const value = Number(text);
+  if (value > 1 && value <= FURTHEST) return value;
+  throw new InvalidArgumentError(`Give a number above 1, up to ${FURTHEST}: 1.5 is half as long again.`);
+}
 const words = (text: string, before: readonly string[] | undefined) => [...(before ?? []), ...text.split(',')];
 function wholeNumber(text: string): number {
   const value = Number(text);
@@ -179,16 +185,25 @@ Exit codes: 0 done, 1 tried and failed, 2 asked wrongly.`,
         'stretch: where a line does not fit, the programme runs up to 20 % slower (default: keep)',
       ).choices(['keep', 'stretch']),
     )
+    .addOption(
+      new Option(
+        '--stretch-most <factor>',
+        'with --video stretch, how many times as long it may take there, up to 2; beyond 1.2 pictures are made between others (default: 1.2)',
+      ).argParser(stretchMost),
+    )
     .option('--lips [language]', 'the speakers’ mouths move with the dub (in the first language unless told)')
     .addOption(profile())
     .addOption(engine())
     .addHelpText(
       'after',
-      '\nExamples:\n  livedub dub talk.mp4 --to es --out talk.es.mp4\n  livedub dub talk.mp4 --to es --out talk.es.mp4 --lips\n  livedub dub talk.mp4 --to es,ca --mix voice-over --loudness -16 --out talk.dubbed.mkv\n  livedub dub talk.mp4 --to es --out talk.es.mp4 --video stretch',
+      '\nExamples:\n  livedub dub talk.mp4 --to es --out talk.es.mp4\n  livedub dub talk.mp4 --to es --out talk.es.mp4 --lips\n  livedub dub talk.mp4 --to es,ca --mix voice-over --loudness -16 --out talk.dubbed.mkv\n  livedub dub talk.mp4 --to es --out talk.es.mp4 --video stretch\n  livedub dub talk.mp4 --to es --out talk.es.mp4 --video stretch --stretch-most 1.5 --engine interpolator=minterpolate',
     )
-    .action(async (file: string, options: Omit<DubOptions, 'file'>) =>
-      exit(await actions.dub({ ...options, file }, scope)),
-    );
+    .action(async (file: string, options: Omit<DubOptions, 'file'>) => {
+      if (options.stretchMost !== undefined && options.video !== 'stretch') {
+        throw new UsageError('--stretch-most goes with --video stretch.');
+      }
+      exit(await actions.dub({ ...options, file }, scope));
+    });
   const evaluate = program.command('eval').description('measure what a dub has become');
   evaluate.addHelpText('after', '\nExamples:\n  livedub eval video talk.mp4 talk.es.mp4');
   evaluate

@@ -36,8 +36,10 @@ export interface DubOptions extends MixOptions {
   readonly profile?: string;
   /** `STAGE=ENGINE` each. */
   readonly engine?: readonly string[];
-  /** `stretch`: where a line does not fit, the programme runs up to a fifth slower. As it is unless given. */
+  /** `stretch`: where a line does not fit, the programme runs slower. As it is unless given. */
   readonly video?: 'keep' | 'stretch';
+  /** How many times as long it may take there: 1 … 2, a fifth longer unless given. Beyond that, pictures are made between others. */
+  readonly stretchMost?: number;
   /** Mouths move with the dub in this language; `true`: in the first. */
   readonly lips?: string | true;
 }

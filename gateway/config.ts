@@ -106,6 +106,7 @@ export const SessionSpec = z
         activeSpeaker: z.looseObject({ engine: z.string() }).optional(),
         lipDriver: z.looseObject({ engine: z.string() }).optional(),
         restorer: z.looseObject({ engine: z.string() }).optional(),
+        interpolator: z.looseObject({ engine: z.string() }).optional(),
       })
       .default({})
       .describe(

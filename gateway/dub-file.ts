@@ -5,13 +5,13 @@ import { Subject } from 'rxjs';
 import { type AudioChunk, endOf } from '../media/audio.ts';
 import { MonotonicClock } from '../media/clock.ts';
 import { type FileProgramme, openFile } from '../media/file.ts';
-import { type Muxed, checkOutput, mux } from '../media/mux.ts';
+import { checkOutput, holdsPictures, mux } from '../media/mux.ts';
 import { rubberband } from '../media/rubberband.ts';
 import { Resampler } from '../media/resample.ts';
 import type { Scope } from '../media/scope.ts';
 import { slowed } from '../media/slowed.ts';
 import type { Stretcher } from '../media/stretch.ts';
-import type { TimeMap } from '../media/time-map.ts';
+import { SLOWEST, type TimeMap } from '../media/time-map.ts';
 import {
   type ClockTime,
   type Interval,
@@ -19,7 +19,10 @@ import {
   type SampleRate,
   type Span,
   at,
+  between,
   later,
+  latest,
+  ms,
   samples,
   seconds,
 } from '../media/time.ts';
@@ -46,8 +49,11 @@ import { enginesOf } from './engine-options.ts';
 import { mixOf, specOf } from './mix-options.ts';
 import { type Rehearsal, rehearsal } from './rehearsal.ts';
 import { spread } from './report.ts';
-import { type LipFileReport, driveFile } from './lip-file.ts';
-import { lipStages, lipsLack } from './lip-engines.ts';
+import { driveFile } from './lip-file.ts';
+import { lipStages, lipsLack, pictureStage, pictureStageLacks } from './lip-engines.ts';
+import type { Closed, Closing } from './closing-pictures.ts';
+import type { WrittenPictures } from './picture-writer.ts';
+import { stretchFile } from './stretch-file.ts';
 import { Desk } from './session/desk.ts';
 import { Engines } from './session/engines.ts';
 import { takeOf } from './session/mouths.ts';
@@ -72,7 +78,7 @@ export async function dubFile(
   options: DubOptions,
   parent: Scope,
   onProgress: (progress: DubProgress) => void,
-  onMouths?: (report: LipFileReport) => void,
+  onTakes?: (takes: readonly TakeReport[]) => void,
 ): Promise<string> {
   const [file, out] = [resolve(options.file), resolve(options.out)];
   checkOutput(out);
@@ -97,6 +103,16 @@ export async function dubFile(
       throw new UsageError(`--lips ${lips}: it is not among --to ${options.to.join(',')}.`);
     const lacking = lipsLack(spec, engines);
     if (lacking.length > 0) throw new UsageError(`--lips: mouths cannot be driven here. ${remedy(lacking)}`);
+  }
+  /** How slow the programme may run, and whether pictures may be made for it. */
+  const slowest = options.video === 'stretch' ? (options.stretchMost ?? SLOWEST) : 1;
+  const making = slowest > SLOWEST && holdsPictures(out);
+  if (making) {
+    const lacking = pictureStageLacks('interpolator', spec, engines);
+    if (lacking.length > 0) {
+      const why = `--stretch-most ${slowest}: pictures cannot be made between others here.`;
+      throw new UsageError(`${why} ${remedy(lacking)}`);
+    }
   }
   const programme = await openFile(file, { field: 'file', pictures: false }, scope);
   const { duration, audio } = programme.info;
@@ -142,14 +158,12 @@ export async function dubFile(
   const driven: Clip[] = [];
   const said = new Map<UtteranceId, Utterance>();
   /** What share of the work is everything but the mouths. */
-  const most = lips === undefined ? 1 : SOUND_SHARE;
+  const most = lips === undefined && !making ? 1 : SOUND_SHARE;
 
   const began = performance.now();
-  /** Tells that `share` of all the work is done. */
-  const done = (share: number, end: MediaTime) => {
-    const elapsed = Math.max(0.001, (performance.now() - began) / 1_000);
-    onProgress({ fraction: share * most, speed: end / 1e6 / elapsed });
-  };
+  const speed = (t: MediaTime) => t / 1e3 / Math.max(1, performance.now() - began);
+  /** Tells that `share` of the work on sound is done. */
+  const done = (share: number, end: MediaTime) => onProgress({ fraction: share * most, speed: speed(end) });
   const hearing: Hearing = {
     programme,
     shared,
@@ -171,8 +185,9 @@ export async function dubFile(
   };
   const job: Job = { file, folder, hearing, push, write, duration, done };
   const { cues, lines, end, slowing } =
-    options.video === 'stretch' ? await slower(job, scope) : await plain(job, scope);
-  await write(later(slowing?.map.at(end) ?? end, BEHIND));
+    options.video === 'stretch' ? await slower(job, slowest, scope) : await plain(job, scope);
+  const length = slowing?.closing.until ?? end;
+  await write(later(length, BEHIND));
   for (const track of tracks) await track.file.close();
 
   const title = (language: string) => nameOf(language as Language);
@@ -190,30 +205,39 @@ export async function dubFile(
     language: name === 'original' ? spec.from : name,
     title: name === 'original' ? 'Original' : title(name),
   }));
-  const length = slowing?.map.at(end) ?? end;
-  const mouths =
+  const onFault = (stage: string, message: string) => void complaints.set(stage, message);
+  const pictures = {
+    file,
+    out: join(folder, 'pictures.mkv'),
+    spec,
+    slowing,
+    onFault,
+    onProgress: (t: MediaTime) =>
+      onProgress({
+        fraction: most + (PICTURED - most) * Math.min(1, t / length),
+        speed: speed(t),
+      }),
+  };
+  const anew =
     lips === undefined
-      ? undefined
-      : await withMouths(
-          { file, folder, spec, clips: driven, said, map: slowing?.map, stretcher },
-          scope,
-          (stage, message) => complaints.set(stage, message),
-          (t) =>
-            onProgress({
-              fraction: most + (0.99 - most) * Math.min(1, t / length),
-              speed: t / 1e3 / Math.max(1, performance.now() - began),
-            }),
-        );
-  if (mouths) onMouths?.(mouths.report);
+      ? making && slowing
+        ? await stretched({ ...pictures, slowing }, scope)
+        : undefined
+      : await withMouths({ ...pictures, clips: driven, said, stretcher }, scope);
+  if (anew?.takes) onTakes?.(anew.takes);
   const muxed = await mux(
     {
-      original: mouths?.path ?? file,
+      original: anew ? pictures.out : file,
       out,
       audio: original ? [...dubs, original] : dubs,
       subtitles,
       ...(slowing && {
-        ...(!mouths && { times: slowing.map }),
-        onProgress: (written) => done(Math.min(0.99, RENDERED + (1 - RENDERED) * (written / length)), end),
+        ...(!anew && { times: slowing.map }),
+        onProgress: (written) => {
+          const share = Math.min(1, written / length);
+          if (most < 1) onProgress({ fraction: PICTURED + (0.99 - PICTURED) * share, speed: speed(end) });
+          else done(Math.min(0.99, RENDERED + (1 - RENDERED) * share), end);
+        },
       }),
     },
     scope,
@@ -230,12 +254,11 @@ export async function dubFile(
     elapsed,
     seconds: end / 1e6,
     notes: [
-      ...(mouths
-        ? mouthNotes(mouths.report, lips ?? '')
-        : lips === undefined
-          ? []
-          : ['It has no pictures: no mouths were driven.']),
-      ...(slowing ? slowingNotes(slowing, { pictures: muxed.pictures, why: muxed.why }) : []),
+      ...(anew?.takes ? mouthNotes(anew.takes, lips ?? '') : []),
+      ...(lips !== undefined && !anew ? ['It has no pictures: no mouths were driven.'] : []),
+      ...(slowing ? slowingNotes(slowing, { copied: muxed.pictures && muxed.why === null && !anew }) : []),
+      ...(anew ? writtenNotes(anew) : []),
+      ...(slowing ? closingNotes(slowing.closing, anew ? anew.closed : undefined) : []),
       ...(muxed.why ? [`Pictures were encoded anew: ${muxed.why}.`] : []),
       ...muxed.leftOut,
       ...complaints.values(),
@@ -243,30 +266,64 @@ export async function dubFile(
   });
 }
 
-/** How much of the work is done when the sound is. */
+/** How much of the work is done when the sound is, and when pictures are that are encoded anew. */
 const SOUND_SHARE = 0.5;
+const PICTURED = 0.95;
 
-interface Mouths {
+interface Pictures {
   readonly file: string;
-  readonly folder: string;
+  /** The file to write, with pictures alone. */
+  readonly out: string;
   readonly spec: SessionSpec;
+  readonly slowing: Slowed | undefined;
+  readonly onFault: (stage: string, message: string) => void;
+  /** How much of the output is through. */
+  readonly onProgress: (t: MediaTime) => void;
+}
+interface Mouths extends Pictures {
   readonly clips: readonly Clip[];
   readonly said: ReadonlyMap<UtteranceId, Utterance>;
-  readonly map: TimeMap | undefined;
   readonly stretcher: Stretcher;
 }
+/** Pictures that were encoded anew. */
+interface Anew {
+  readonly written: WrittenPictures;
+  readonly closed: Closed | undefined;
+  /** What became of the lines whose mouths were to be driven. */
+  readonly takes?: readonly TakeReport[];
+  /** What made pictures between others, by name. */
+  readonly interpolator: string | undefined;
+}
 
-/** The programme's pictures with mouths that speak the clips, in a file of their own; nothing when it has none. */
-async function withMouths(
-  { file, folder, spec, clips, said, map, stretcher }: Mouths,
-  scope: Scope,
-  onFault: (stage: string, message: string) => void,
-  onProgress: (t: MediaTime) => void,
-): Promise<{ readonly path: string; readonly report: LipFileReport } | undefined> {
+/** What makes pictures between others, where the programme runs so slow that it takes them. */
+const interpolatorFor = async ({ spec, slowing }: Pictures, scope: Scope) =>
+  slowing && slowing.map.slowest > SLOWEST ? await pictureStage('interpolator', spec, registry(), scope) : undefined;
+
+/** The slower programme's pictures, where some have to be made; nothing where they can be copied, or there are none. */
+async function stretched(pictures: Pictures & { readonly slowing: Slowed }, scope: Scope): Promise<Anew | undefined> {
+  const { spec, slowing, ...files } = pictures;
+  const { map, closing } = slowing;
+  const runsOn = closing.until > closing.end;
+  const sees = runsOn && pictureStageLacks('faceTracker', spec, registry()).length === 0;
+  if (map.slowest <= SLOWEST && !sees) return undefined;
+  const interpolator = await interpolatorFor(pictures, scope);
+  const unseeing = (failure: unknown) => {
+    files.onFault('faceTracker', failure instanceof Error ? failure.message : String(failure));
+    return undefined;
+  };
+  const tracker = sees ? await pictureStage('faceTracker', spec, registry(), scope).catch(unseeing) : undefined;
+  const report = await stretchFile({ ...files, map, closing, interpolator, tracker }, scope);
+  return report && { ...report, interpolator: interpolator?.engine };
+}
+
+/** The programme's pictures with mouths that speak the clips; nothing when it has none. */
+async function withMouths(mouths: Mouths, scope: Scope): Promise<Anew | undefined> {
+  const { file, out, spec, clips, said, slowing, stretcher, onFault, onProgress } = mouths;
   const stages = await lipStages(spec, registry(), scope, (kind, failure) =>
     onFault(kind, failure instanceof Error ? failure.message : String(failure)),
   );
-  const path = join(folder, 'mouths.mkv');
+  const interpolator = await interpolatorFor(mouths, scope);
+  const map = slowing?.map;
   const shown = (interval: Interval): Interval => map?.interval(interval) ?? interval;
   const sayings = [...said.values()].map(({ id, speaker, start, end }) => ({ id, speaker, ...shown({ start, end }) }));
   const takes = clips.flatMap((clip) => {
@@ -276,8 +333,9 @@ async function withMouths(
   const again = await openFile(file, { field: 'file', pictures: false }, scope);
   const whole = soundOf(again);
   const sound = atRate(map ? slowed(whole, map, stretcher, scope.signal) : whole);
-  const report = await driveFile({ file, out: path, takes, sayings, stages, sound, map, onFault, onProgress }, scope);
-  return report && { path, report };
+  const what = { file, out, takes, sayings, stages, sound, map, interpolator, closing: slowing?.closing };
+  const report = await driveFile({ ...what, onFault, onProgress }, scope);
+  return report && { ...report, interpolator: interpolator?.engine };
 }
 /** 16 kHz mono. */
 async function* atRate(chunks: AsyncIterable<AudioChunk>): AsyncGenerator<AudioChunk, void, void> {
@@ -291,7 +349,7 @@ async function* atRate(chunks: AsyncIterable<AudioChunk>): AsyncGenerator<AudioC
 }
 
 /** What became of the mouths, in sentences. */
-function mouthNotes({ takes, pictures }: LipFileReport, language: string): string[] {
+function mouthNotes(takes: readonly TakeReport[], language: string): string[] {
   const sum = (of: (take: TakeReport) => number) => takes.reduce((total, take) => total + of(take), 0);
   const [wanted, driven] = [sum((take) => take.pictures), sum((take) => take.driven)];
   const left = new Map<string, number>();
@@ -301,8 +359,29 @@ function mouthNotes({ takes, pictures }: LipFileReport, language: string): strin
   const why = [...left].sort(([, a], [, b]) => b - a).map(([reason, span]) => `${reason} ${inSeconds(span)}`);
   const share = wanted > 0 ? ` (${((100 * driven) / wanted).toFixed(0)} %)` : '';
   return [
-    `Mouths speak ${language} in ${driven} of ${wanted} pictures of ${takes.length} lines${share}; ${pictures} pictures were encoded anew.`,
+    `Mouths speak ${language} in ${driven} of ${wanted} pictures of ${takes.length} lines${share}.`,
     ...(why.length > 0 ? [`Left as they were: ${why.join(', ')}.`] : []),
+  ];
+}
+
+/** What became of pictures that were encoded anew, in sentences. */
+function writtenNotes({ written, interpolator }: Anew): string[] {
+  const { pictures, made, missed, making } = written;
+  const each = made > 0 ? ` (${Math.round(making / 1e3 / made)} ms each)` : '';
+  return [
+    ...(made > 0 ? [`${made} pictures were made between others by ${interpolator ?? 'nothing'}${each}.`] : []),
+    ...(missed > 0 ? [`${missed} could not be made: the ones before them are seen longer.`] : []),
+    `${pictures} pictures were encoded anew.`,
+  ];
+}
+/** What is seen while the last dub runs on, in sentences. */
+function closingNotes({ end, until }: Closing, closed: Closed | undefined): string[] {
+  if (until <= end) return [];
+  const more = `The last line runs on for ${inSeconds(between(end, until))} behind the programme's end`;
+  return [
+    closed?.by === 'idle'
+      ? `${more}: ${closed.pictures} idle pictures of the speaker are seen meanwhile.`
+      : `${more}; the last picture stays.`,
   ];
 }
 
@@ -354,9 +433,13 @@ interface Slower {
 }
 interface Slowed {
   readonly map: TimeMap;
+  /** Where the output would end, and where it does: the last dub is heard to its end. */
+  readonly closing: Closing;
   /** Lines that are whole, and lines that lose fewer words than they would have. */
   readonly whole: number;
   readonly longer: number;
+  /** Words that are lost all the same. */
+  readonly cut: number;
 }
 /** What share of the work is done when the programme has been heard, and when its sound is made. */
 const HEARD = 0.7;
@@ -367,7 +450,7 @@ const RENDERED = 0.9;
  *
  * It is heard as it is, once; what was spoken is kept, and fitted again into the slower programme.
  */
-async function slower(job: Job, scope: Scope): Promise<Heard & Slower> {
+async function slower(job: Job, most: number, scope: Scope): Promise<Heard & Slower> {
   const { file, folder, hearing, push, write, duration, done } = job;
   const { signal } = scope;
   const rehearsals: Rehearsal[] = [];
@@ -398,18 +481,21 @@ async function slower(job: Job, scope: Scope): Promise<Heard & Slower> {
     clock: new MonotonicClock(),
     signal,
   };
-  const map = await roomFor({ ...known, voices });
+  const map = await roomFor({ ...known, voices, most });
   /** Captions of lines that are fitted anew come anew. */
   const cues = new Map<string, Cue[]>();
-  let [whole, longer] = [0, 0];
+  let [whole, longer, cut] = [0, 0, 0];
+  let until = at(0);
   const settle = ({ line, spoken, clip }: Refitted) => {
     const placed = clip !== undefined && hearing.place(clip) ? clip : undefined;
+    if (placed) until = latest(until, placed.end);
     cues.set(lineKey(line), new LineCaptions().settled(line, placed));
     const before = records.get(lineKey(line));
     if (!before) return;
     const record = refitted(before, placed);
     records.set(lineKey(line), record);
     const lost = ({ dub, trimmedWords }: LineRecord) => (dub ? trimmedWords : spoken.natural.count);
+    cut += lost(record);
     if (lost(record) === 0 && lost(before) > 0) whole += 1;
     else if (lost(record) < lost(before)) longer += 1;
   };
@@ -429,6 +515,8 @@ async function slower(job: Job, scope: Scope): Promise<Heard & Slower> {
     done(HEARD + (RENDERED - HEARD) * share, heard.end);
   }
   for (const upTo of readers) await upTo(FOREVER);
+  const ends = map.at(heard.end);
+  const closing = { end: ends, until: between(ends, until) > LEAST_CLOSING ? until : ends };
   const others = heard.cues.filter(({ id, language }) => !cues.has(lineKey({ language, utterance: lineOf(id) })));
   return {
     cues: [
@@ -437,9 +525,11 @@ async function slower(job: Job, scope: Scope): Promise<Heard & Slower> {
     ],
     lines: [...records.values()],
     end: heard.end,
-    slowing: { map, whole, longer },
+    slowing: { map, closing, whole, longer, cut },
   };
 }
+/** What a dub runs on for less than this is the fade-out of its last sound. */
+const LEAST_CLOSING = ms(40);
 const FOREVER = Number.POSITIVE_INFINITY as MediaTime;
 /** The line that a caption belongs to: one that has several numbers them `u0.1`, `u0.1/2`. */
 const lineOf = (id: string) => id.replace(/\/\d+$/, '');
@@ -539,16 +629,17 @@ async function hear(hearing: Hearing, scope: Scope, listener: Listener): Promise
 }
 
 /** Where the programme runs slower, in sentences. */
-function slowingNotes({ map, whole, longer }: Slowed, { pictures, why }: Pick<Muxed, 'pictures' | 'why'>): string[] {
+function slowingNotes({ map, whole, longer, cut }: Slowed, { copied }: { readonly copied: boolean }): string[] {
   const count = map.slowed.length;
-  if (count === 0)
-    return ['Every line has the room it can be given: the programme runs as it did, and its pictures are untouched.'];
+  if (count === 0) {
+    const untouched = copied ? ', and its pictures are untouched' : '';
+    return [`Every line has the room it can be given: the programme runs as it did${untouched}.`];
+  }
   const length = ({ start, end }: Interval) => end - start;
-  const most = Math.max(...map.slowed.map(({ from, to }) => length(to) / length(from)));
   const slow = map.slowed.reduce((sum, { from }) => sum + length(from), 0);
   return [
-    `The programme runs slower in ${count} ${count === 1 ? 'stretch' : 'stretches'} (${inSeconds(slow)} of it, up to ${((most - 1) * 100).toFixed(0)} % slower) and is ${inSeconds(map.added)} longer: ${whole} lines are whole that would have been cut, ${longer} lose fewer words.`,
-    ...(pictures && why === null ? ['Pictures are the very same ones, some of them shown longer.'] : []),
+    `The programme runs slower in ${count} ${count === 1 ? 'stretch' : 'stretches'} (${inSeconds(slow)} of it, up to ${((map.slowest - 1) * 100).toFixed(0)} % slower) and is ${inSeconds(map.added)} longer: ${whole} lines are whole that would have been cut, ${longer} lose fewer words, and ${cut === 0 ? 'no word is' : `${cut} words are`} cut all the same.`,
+    ...(copied ? ['Pictures are the very same ones, some of them shown longer.'] : []),
   ];
 }
 const inSeconds = (micros: number) => `${(micros / 1e6).toFixed(1)} s`;

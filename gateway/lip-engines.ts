@@ -8,6 +8,7 @@ import type { Stage } from '../pipeline/stage.ts';
 import type { SessionSpec } from './config.ts';
 
 type LipKind = 'faceTracker' | 'activeSpeaker' | 'lipDriver' | 'restorer';
+type PictureKind = LipKind | 'interpolator';
 /** Without these no mouth moves. */
 const VITAL = ['faceTracker', 'lipDriver'] as const;
 
@@ -18,7 +19,7 @@ interface ChosenEngine {
 }
 
 /** The engine a session uses for a stage of the lip path: the one it names, else its profile's, else the first that is installed. */
-function chosen(kind: LipKind, { engines, profile }: LipSpec, registry: EngineRegistry): ChosenEngine | undefined {
+function chosen(kind: PictureKind, { engines, profile }: LipSpec, registry: EngineRegistry): ChosenEngine | undefined {
   const named = engines[kind];
   if (named) {
     const { engine, ...settings } = named;
@@ -30,6 +31,29 @@ function chosen(kind: LipKind, { engines, profile }: LipSpec, registry: EngineRe
   }
   const found = registry.pick(kind);
   return found && registry.lacks(kind, found.id).length === 0 ? { engine: found.id, settings: {} } : undefined;
+}
+
+/**
+ * What is not there that the session's engine for pictures needs; empty when it can be used. Settings of its own may say where
+ * else its files are: then it is found out when it is loaded.
+ */
+export function pictureStageLacks(kind: PictureKind, spec: LipSpec, registry: EngineRegistry): readonly string[] {
+  const { engine, settings } = chosen(kind, spec, registry) ?? { engine: registry.pick(kind)?.id, settings: {} };
+  if (engine === undefined) return [`an engine for ${kind}`];
+  return Object.keys(settings).length > 0 ? [] : registry.lacks(kind, engine);
+}
+/** Loads the session's engine for a stage that has to do with pictures. */
+export async function pictureStage<K extends PictureKind>(
+  kind: K,
+  spec: LipSpec,
+  registry: EngineRegistry,
+  scope: Scope,
+  session?: string,
+): Promise<Stage<K>> {
+  const engine = chosen(kind, spec, registry);
+  if (!engine) throw new TypeError(`Cannot load ${kind}: there is no engine for it`);
+  const told = session !== undefined && registry.takes(kind, engine.engine, 'session') ? { session } : {};
+  return honest(await registry.load(kind, engine.engine, { ...told, ...engine.settings }, scope));
 }
 
 /** What is not there that mouths cannot be driven without; empty when they can. */
@@ -55,10 +79,7 @@ export async function lipStages(
   // A model server tells by it that calls of several engines are one session's.
   const session = randomUUID();
   const load = async <K extends LipKind>(kind: K): Promise<Stage<K> | undefined> => {
-    const engine = chosen(kind, spec, registry);
-    if (!engine) return undefined;
-    const told = registry.takes(kind, engine.engine, 'session') ? { session } : {};
-    return honest(await registry.load(kind, engine.engine, { ...told, ...engine.settings }, scope));
+    return chosen(kind, spec, registry) && (await pictureStage(kind, spec, registry, scope, session));
   };
   const improving = <K extends LipKind>(kind: K) =>
     load(kind).catch((failure: unknown) => {

@@ -2,17 +2,18 @@ import { type AudioChunk, endOf } from '../media/audio.ts';
 import { MonotonicClock } from '../media/clock.ts';
 import { openFile } from '../media/file.ts';
 import { Footage } from '../media/footage.ts';
-import { Recording } from '../media/recording.ts';
 import type { Scope } from '../media/scope.ts';
 import type { TimeMap } from '../media/time-map.ts';
 import { type MediaTime, type Span, at, earlier, later, ms, seconds } from '../media/time.ts';
 import { VideoDecoder } from '../media/video-decoder.ts';
-import { VideoEncoder } from '../media/video-encoder.ts';
 import { type Patch, type VideoFrame, patched } from '../media/video-frame.ts';
 import type { Take } from '../pipeline/face.ts';
 import { Binding } from '../pipeline/binding.ts';
 import { AROUND, LipPath, type LipStages, type Saying, type TakeReport } from '../pipeline/lip-path.ts';
 import { FADE } from '../pipeline/shots.ts';
+import type { Stage } from '../pipeline/stage.ts';
+import { type Closed, type Closing, closePictures } from './closing-pictures.ts';
+import { PictureWriter, type WrittenPictures } from './picture-writer.ts';
 
 export interface LipFileOptions {
   /** The programme. */
@@ -26,6 +27,10 @@ export interface LipFileOptions {
   readonly sound: AsyncIterable<AudioChunk>;
   /** Where the programme runs slower; takes and sayings are in the slower programme's time. */
   readonly map?: TimeMap | undefined;
+  /** Makes pictures between driven ones where the programme runs more than a fifth slower; see {@link PictureWriter}. */
+  readonly interpolator?: Stage<'interpolator'> | undefined;
+  /** Where it ends, and its last dub does; pictures end where they end unless given. */
+  readonly closing?: Closing | undefined;
   readonly onFault: (stage: string, message: string) => void;
   /** How much of the programme is through. */
   readonly onProgress: (end: MediaTime) => void;
@@ -34,7 +39,8 @@ export interface LipFileOptions {
 /** What became of a recording's mouths. */
 export interface LipFileReport {
   readonly takes: readonly TakeReport[];
-  readonly pictures: number;
+  readonly written: WrittenPictures;
+  readonly closed: Closed | undefined;
   readonly width: number;
   readonly height: number;
 }
@@ -44,9 +50,6 @@ const MARGIN = (AROUND + ms(40 * (FADE + 2))) as Span;
 /** Longer than a take and what it overlaps with. */
 const KEEP = seconds(120);
 const BYTES = 512 * 1024 * 1024;
-const KEY_EVERY = seconds(2);
-/** The most that may be spent; a steady quality takes less. */
-const BITS_PER_PIXEL = 0.4;
 
 /**
  * Drives the mouths of a recorded programme and writes its pictures, all of them encoded once.
@@ -89,34 +92,18 @@ export async function driveFile(options: LipFileOptions, scope: Scope): Promise<
   scope.defer(() => path.close());
 
   const { width, height, fps } = video;
-  const recording = await Recording.open({
-    path: out,
-    origin: at(0),
-    video: { codec: 'H264', width, height },
-    audio: [],
-  });
-  let encoder: VideoEncoder | undefined;
-  scope.defer(() => encoder?.[Symbol.dispose]());
-  let pictures = 0;
+  const writer = await PictureWriter.open(
+    { path: out, width, height, fps, map, interpolator: options.interpolator, onFault },
+    scope,
+  );
   let done = Number.NEGATIVE_INFINITY as MediaTime;
   /** Writes pictures before `end`. */
   const write = async (end: MediaTime) => {
     for await (const frame of written.frames({ start: at(Math.max(0, done + 1)), end }, signal)) {
-      encoder ??= new VideoEncoder({
-        codec: 'H264',
-        width: frame.width,
-        height: frame.height,
-        fps,
-        bitrate: Math.max(2_000_000, frame.width * frame.height * fps * BITS_PER_PIXEL),
-        colour: frame.colour,
-        keyEvery: KEY_EVERY,
-        live: false,
-      });
       const whole = patched(frame, patches.get(frame.start) ?? []);
       patches.delete(frame.start);
       done = frame.start;
-      pictures += 1;
-      for (const encoded of encoder.encode(whole)) await recording.picture(encoded);
+      await writer.write(whole);
     }
     onProgress(end);
   };
@@ -174,7 +161,17 @@ export async function driveFile(options: LipFileOptions, scope: Scope): Promise<
   for (const take of takes) path.drive(take);
   await path.settled();
   await write(Number.POSITIVE_INFINITY as MediaTime);
-  for (const encoded of encoder?.flush() ?? []) await recording.picture(encoded);
-  await recording.close();
-  return { takes: reports, pictures, width, height };
+  const { closing } = options;
+  const closed =
+    closing &&
+    (await closePictures(writer, {
+      ...closing,
+      frames: (interval) => written.frames(interval, signal),
+      back: map && ((t) => map.back(t)),
+      tracker: stages.faceTracker,
+      fps,
+      onFault,
+      signal,
+    }));
+  return { takes: reports, written: await writer.close(), closed, width, height };
 }

@@ -105,6 +105,9 @@ export function checkOutput(path: string, field = 'out'): void {
   containerOf(path, field);
 }
 
+/** Whether a file of this name, which {@link checkOutput} has let pass, holds pictures. */
+export const holdsPictures = (path: string): boolean => containerOf(path, 'out').video !== null;
+
 function containerOf(path: string, field: string): Container {
   const extension = extname(path).toLowerCase();
   const container = CONTAINERS[extension];

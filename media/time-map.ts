@@ -2,12 +2,14 @@ import { type Interval, type MediaTime, type Span, at, ms } from './time.ts';
 
 /** A stretch of the programme that is to take `factor` times as long. */
 export interface Slowing extends Interval {
-  /** 1 (as it is) … {@link SLOWEST}. */
+  /** 1 (as it is) … the most that {@link timeMap} is told. */
   readonly factor: number;
 }
 
 /** Pictures that run up to a fifth longer still look like what they are; beyond that, pictures have to be invented. */
 export const SLOWEST = 1.2;
+/** The most that any programme is slowed: speech at half its pace is hard to listen to, and stretchers go no further. */
+export const FURTHEST = 2;
 /**
  * Edges lie on whole milliseconds on both sides, which are whole samples at 48 kHz and what Matroska counts in: sound and
  * pictures follow the very same map.
@@ -26,7 +28,7 @@ export interface Piece {
 
 /**
  * Where in the output each position of the programme is when some of it runs slower: piecewise linear, never faster than
- * the programme, never slower than {@link SLOWEST}.
+ * the programme, never slower than {@link FURTHEST}.
  *
  * Strictly monotonic in whole microseconds, so that {@link back} undoes {@link at} exactly. Before 0 and behind the last
  * slowed stretch the programme runs as it is.
@@ -64,6 +66,10 @@ export class TimeMap {
   }
   interval<T extends Interval>(of: T): T {
     return { ...of, start: this.at(of.start), end: this.at(of.end) };
+  }
+  /** How much slower the programme runs where it runs slowest. */
+  get slowest(): number {
+    return this.slowed.reduce((most, { from, to }) => Math.max(most, slope(from, to)), 1);
   }
   /** How much slower the programme runs at `t`. */
   factor(t: MediaTime): number {
@@ -107,16 +113,20 @@ function filled(slowed: readonly Piece[]): Piece[] {
  * The map that gives every request what it asks for. Where requests overlap, the largest counts; edges are moved outwards
  * to {@link GRID}, and what is left between two requests is slowed along where it is shorter than {@link SHORTEST}.
  *
- * @throws RangeError for a factor that is not within 1 and {@link SLOWEST}
+ * @param most the largest factor there may be, no more than {@link FURTHEST}
+ * @throws RangeError for a factor that is not within 1 and `most`
  */
-export function timeMap(requests: readonly Slowing[]): TimeMap {
-  const stretches = joined(fewest(without(overlaid(requests.flatMap(onGrid)))));
+export function timeMap(requests: readonly Slowing[], most = SLOWEST): TimeMap {
+  if (!(most >= 1 && most <= FURTHEST)) {
+    throw new RangeError(`Cannot slow the programme: the most must be within 1 and ${FURTHEST}, received ${most}`);
+  }
+  const stretches = joined(fewest(without(overlaid(requests.flatMap((request) => onGrid(request, most))))));
   const slowed: Piece[] = [];
   let added = 0;
   for (const { start, end, factor } of stretches) {
     const length = end - start;
-    const most = Math.floor((length * SLOWEST + 1e-6) / GRID) * GRID;
-    const wanted = Math.min(most, Math.ceil((length * factor - 1e-6) / GRID) * GRID);
+    const longest = Math.floor((length * most + 1e-6) / GRID) * GRID;
+    const wanted = Math.min(longest, Math.ceil((length * factor - 1e-6) / GRID) * GRID);
     if (wanted <= length) continue;
     slowed.push({ from: { start, end }, to: { start: at(start + added), end: at(start + added + wanted) } });
     added += wanted - length;
@@ -124,9 +134,9 @@ export function timeMap(requests: readonly Slowing[]): TimeMap {
   return new TimeMap(slowed);
 }
 
-function onGrid({ start, end, factor }: Slowing): Slowing[] {
-  if (!(factor >= 1 && factor <= SLOWEST)) {
-    throw new RangeError(`Cannot slow the programme: factor must be within 1 and ${SLOWEST}, received ${factor}`);
+function onGrid({ start, end, factor }: Slowing, most: number): Slowing[] {
+  if (!(factor >= 1 && factor <= most)) {
+    throw new RangeError(`Cannot slow the programme: factor must be within 1 and ${most}, received ${factor}`);
   }
   const first = Math.max(0, Math.floor(start / GRID) * GRID);
   const last = Math.max(Math.ceil(end / GRID) * GRID, first + SHORTEST);

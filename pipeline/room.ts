@@ -39,6 +39,8 @@ export interface RoomOptions {
   readonly rules?: Partial<Fitting> | undefined;
   /** What clips take over from their sources; in the programme's time. */
   readonly about?: (utterance: UtteranceId) => About | undefined;
+  /** How much slower the programme may run, {@link SLOWEST} unless given. Voices keep to `rules` all the same. */
+  readonly most?: number;
   readonly clock: Clock;
   readonly signal: AbortSignal;
 }
@@ -53,14 +55,15 @@ const STEP = 0.04;
 const SPARE = ms(3);
 
 /**
- * Slows the programme where a line of any language would lose words, as little as that takes. What a fifth does not
- * save is left to the caption, and where it saves no word, nothing is slowed.
+ * Slows the programme where a line of any language would lose words, as little as that takes. What the most does
+ * not save is left to the caption, and where it saves no word, nothing is slowed.
  */
 export async function roomFor(options: RoomOptions): Promise<TimeMap> {
   const rules = { ...FITTING, ...options.rules };
+  const { most = SLOWEST } = options;
   const quiet = new Quiet(options.heard);
   const asked = new Map<string, Slowing>();
-  let map = timeMap([]);
+  let map = timeMap([], most);
   const before = await cutIn(map, options);
   let cut = before;
   for (let round = 0; round < ROUNDS && cut.size > 0; round += 1) {
@@ -70,22 +73,22 @@ export async function roomFor(options: RoomOptions): Promise<TimeMap> {
       const had = asked.get(key)?.factor ?? 1;
       const pauseEnd = quiet.after(line.end, rules.borrow);
       const wanted = slowingFor(line, natural.length, { pauseEnd, shifted }, rules);
-      const factor = Math.min(SLOWEST, Math.max(wanted, had + STEP));
+      const factor = Math.min(most, Math.max(wanted, had + STEP));
       if (factor <= had) continue;
       asked.set(key, { start: line.start, end: pauseEnd, factor });
       more = true;
     }
     if (!more) break;
-    map = timeMap([...asked.values()]);
+    map = timeMap([...asked.values()], most);
     cut = await cutIn(map, options);
   }
   for (const [key, { words }] of cut) if (words >= (before.get(key)?.words ?? 0)) asked.delete(key);
-  return timeMap([...asked.values()]);
+  return timeMap([...asked.values()], most);
 }
 
 /**
  * How much slower the programme must run over a line and the pause behind it for all of the line to be heard at the
- * fastest speed; more than {@link SLOWEST} where that is not enough.
+ * fastest speed; more than may be where that is not enough.
  *
  * @param shifted how late the line starts because the one before still speaks, in the output
  */

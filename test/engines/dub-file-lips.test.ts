@@ -4,7 +4,8 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
 import { dubFile } from '../../gateway/dub-file.ts';
-import { type LipFileReport, driveFile } from '../../gateway/lip-file.ts';
+import { driveFile } from '../../gateway/lip-file.ts';
+import type { TakeReport } from '../../pipeline/lip-path.ts';
 import { root } from '../../gateway/root.ts';
 import { Scope } from '../../media/scope.ts';
 import { luma, ssim } from '../../media/ssim.ts';
@@ -75,7 +76,7 @@ describe.skipIf(absent !== undefined).for(CLIPS)(
     const again = join(folder, `${clip.name}, plain.mkv`);
     let store: LipStore;
     let said: string;
-    let report: LipFileReport | undefined;
+    let takes: readonly TakeReport[] | undefined;
     /** Of every picture, at half the size. */
     let before: (Face | undefined)[];
     let after: (Face | undefined)[];
@@ -88,7 +89,7 @@ describe.skipIf(absent !== undefined).for(CLIPS)(
       process.env['LIVEDUB_MODELS'] = store.root;
       try {
         await using scope = new Scope('test');
-        said = await dubFile({ file: original, from: 'en', to: ['es'], out, lips: true, mix: 'replace' }, scope, () => {}, (each) => (report = each)); // prettier-ignore
+        said = await dubFile({ file: original, from: 'en', to: ['es'], out, lips: true, mix: 'replace' }, scope, () => {}, (each) => (takes = each)); // prettier-ignore
         // The same pictures through the same encoder, with nothing laid on them.
         const stages = { faceTracker: scriptedTracker(() => []), lipDriver: noDriver };
         const ignore = () => {};
@@ -109,7 +110,7 @@ describe.skipIf(absent !== undefined).for(CLIPS)(
     const driven = () =>
       after.flatMap((_, n) => {
         const holds = ({ start, end }: Interval) => middle(n) >= start && middle(n) < end;
-        const take = report!.takes.find(holds);
+        const take = takes!.find(holds);
         return take && !take.left.some(holds) ? [n] : [];
       });
     const openings = (faces: readonly (Face | undefined)[], at: readonly number[]) =>
@@ -122,9 +123,8 @@ describe.skipIf(absent !== undefined).for(CLIPS)(
       expect(Math.max(...is.map((t, n) => Math.abs(t - was[n]!)))).toBeLessThan(501);
       expect(pictureLook(out)).toEqual(pictureLook(original));
       expect(after.every((face) => face !== undefined)).toBe(true);
-      expect(report!.pictures).toBe(was.length);
-      const [all, moved] = [report!.takes.reduce((sum, each) => sum + each.pictures, 0), driven().length];
-      expect(said).toContain(`of ${all} pictures of ${report!.takes.length} lines`);
+      const [all, moved] = [takes!.reduce((sum, each) => sum + each.pictures, 0), driven().length];
+      expect(said).toContain(`of ${all} pictures of ${takes!.length} lines`);
       expect(moved / all).toBeGreaterThan(0.7);
     });
 

@@ -75,6 +75,10 @@ describe('livedub', () => {
       ['dub', 'a.mp4', '--to', 'es', '--out', 'b.mp4', '--video', 'stretch'],
       { file: 'a.mp4', from: 'en', to: ['es'], out: 'b.mp4', video: 'stretch' },
     ],
+    [
+      ['dub', 'a.mp4', '--to', 'es', '--out', 'b.mp4', '--video', 'stretch', '--stretch-most', '1.5'],
+      { file: 'a.mp4', from: 'en', to: ['es'], out: 'b.mp4', video: 'stretch', stretchMost: 1.5 },
+    ],
     [['serve', '--config', 'c.json', '--port', '80'], { config: 'c.json', port: 80 }],
     [['doctor', '--json'], { json: true }],
     [['doctor', '--profile', 'cpu'], { json: false, profile: 'cpu' }],
@@ -141,6 +145,21 @@ describe('livedub', () => {
   test.for([
     [['dub', 'a.mp4', '--to', 'es'], '--out'],
     [['dub', 'a.mp4', '--to', 'es', '--out', 'b.mp4', '--video', 'faster'], 'stretch'],
+    ...['1', '0.9', '2.1', '-1.5', 'far', '', '1,5', 'Infinity'].map(
+      (most) =>
+        [
+          ['dub', 'a.mp4', '--to', 'es', '--out', 'b.mp4', '--video', 'stretch', `--stretch-most=${most}`],
+          'above 1, up to 2',
+        ] as const,
+    ),
+    [
+      ['dub', 'a.mp4', '--to', 'es', '--out', 'b.mp4', '--stretch-most', '1.5'],
+      '--stretch-most goes with --video stretch',
+    ],
+    [
+      ['dub', 'a.mp4', '--to', 'es', '--out', 'b.mp4', '--video', 'keep', '--stretch-most', '1.5'],
+      '--stretch-most goes with --video stretch',
+    ],
     [['dub', '--to', 'es', '--out', 'b.mp4'], 'file'],
     [['serve', '--port', '70000'], '0 (any free one) to 65535'],
     [['demo', '--seconds', 'soon'], 'above 0'],

@@ -95,6 +95,47 @@ describe('room for a line that does not fit', () => {
     expect(fit?.trimmedWords).toBeLessThan(4);
   });
 
+  test('is made beyond a fifth where that is allowed, as far as it is, and voices are no faster for it', async () => {
+    const options = { ...programme(tight(4.2)), most: 1.5 };
+    const map = await roomFor(options);
+    expect(map.factor(second(2))).toBeGreaterThan(4.2 / 3);
+    expect(map.factor(second(2))).toBeLessThan(4.2 / 3 + 0.01);
+    const fit = (await refitted(options)).get('es u1')?.clip?.fit;
+    expect(fit?.trimmedWords).toBe(0);
+    expect(fit?.speed).toBeLessThanOrEqual(1.2);
+
+    const more = { ...programme(tight(6)), most: 1.5 };
+    expect((await roomFor(more)).slowest).toBeCloseTo(1.5, 3);
+    expect((await refitted(more)).get('es u1')?.clip?.fit.trimmedWords).toBeGreaterThan(0);
+  });
+
+  test('of a larger most never loses more words, and runs no slower than that', async () => {
+    const line = fc.record({ slot: fc.integer({ min: 6, max: 40 }), pause: fc.integer({ min: 0, max: 20 }) });
+    const script = fc.array(fc.tuple(line, fc.double({ min: 0.5, max: 2.2, noNaN: true })), {
+      minLength: 1,
+      maxLength: 5,
+    });
+    const lost = async (options: ReturnType<typeof programme>) =>
+      [...(await refitted(options)).values()].reduce(
+        (sum, { clip, spoken: { natural } }) => sum + (clip?.fit.trimmedWords ?? natural.count),
+        0,
+      );
+    await fc.assert(
+      fc.asyncProperty(script, fc.constantFrom(1.35, 1.5, 2), async (lines, most) => {
+        let from = 1;
+        const told = lines.map(([{ slot, pause }, load]) => {
+          const each = { from, to: from + slot / 10, voice: (slot / 10) * load };
+          from = each.to + pause / 10;
+          return each;
+        });
+        const wide = { ...programme(told), most };
+        expect((await roomFor(wide)).slowest).toBeLessThanOrEqual(most);
+        expect(await lost(wide)).toBeLessThanOrEqual(await lost(programme(told)));
+      }),
+      { endOnFailure: true, numRuns: 60 },
+    );
+  });
+
   test('is not made where everything fits, nor where it would save no word', async () => {
     expect((await roomFor(programme(tight(2.9)))).slowed).toEqual([]);
     // One word that lasts longer than any room there could be.

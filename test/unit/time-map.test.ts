@@ -1,6 +1,6 @@
 import fc from 'fast-check';
 import { describe, expect, test } from 'vitest';
-import { GRID, MOST, SHORTEST, SLOWEST, type Slowing, type TimeMap, timeMap } from '../../media/time-map.ts';
+import { FURTHEST, GRID, MOST, SHORTEST, SLOWEST, type Slowing, type TimeMap, timeMap } from '../../media/time-map.ts';
 import { timesExpression } from '../../media/picture-times.ts';
 import { at, seconds } from '../../media/time.ts';
 
@@ -49,6 +49,20 @@ describe('where the programme runs slower', () => {
     expect(() => timeMap([{ start: at(0), end: at(1_000_000), factor }])).toThrow(RangeError);
   });
 
+  test.for([
+    [1.5, 1.51],
+    [FURTHEST, 2.01],
+  ])('a programme that may run %d times as slow refuses %d', ([most, factor]) => {
+    const asked = { start: at(0), end: at(1_000_000), factor: most! };
+    expect(timeMap([asked], most).added).toBe((most! - 1) * 1_000_000);
+    expect(timeMap([asked], most).slowest).toBe(most);
+    expect(() => timeMap([{ ...asked, factor: factor! }], most)).toThrow(RangeError);
+  });
+
+  test.for([0.9, 2.01, Number.NaN])('no programme may run %d times as slow', (most) => {
+    expect(() => timeMap([], most)).toThrow(/the most must be within 1 and 2/);
+  });
+
   test('more stretches than FFmpeg takes are fewer and longer ones, slow enough for all', () => {
     const many = Array.from({ length: 1_500 }, (_, n): Slowing => {
       const start = n * 2_400_000 + (n % 7) * 100_000;
@@ -76,7 +90,7 @@ function expectGranted(map: TimeMap, { start, end, factor }: Slowing): void {
   if (end <= Math.max(0, start)) return;
   const got = length(map.interval({ start: at(Math.max(0, start)), end }));
   const most = (end - Math.max(0, start)) * factor;
-  expect(got).toBeGreaterThanOrEqual(most - GRID - 1);
+  expect(got).toBeGreaterThanOrEqual(most - GRID - 1 - 1e-6);
 }
 
 describe('whatever is asked for', () => {
@@ -88,6 +102,23 @@ describe('whatever is asked for', () => {
         expect(took).toBeGreaterThanOrEqual(by);
         expect(took).toBeLessThanOrEqual(by * SLOWEST + 1);
       }),
+    );
+  });
+
+  test('with a larger most, the map rises no slower than that, leads back exactly, and gives what was asked for', () => {
+    const most = fc.double({ min: SLOWEST, max: FURTHEST, noNaN: true });
+    fc.assert(
+      fc.property(requests, most, moment, fc.integer({ min: 1, max: 10_000_000 }), (asked, limit, t, by) => {
+        const wider = asked.map((each) => ({ ...each, factor: 1 + ((each.factor - 1) / (SLOWEST - 1)) * (limit - 1) }));
+        const within = wider.map((each) => ({ ...each, factor: Math.min(limit, each.factor) }));
+        const map = timeMap(within, limit);
+        const took = map.at(at(t + by)) - map.at(t);
+        expect(took).toBeGreaterThanOrEqual(by);
+        expect(took).toBeLessThanOrEqual(by * limit + 1);
+        expect(map.back(map.at(t))).toBe(t);
+        for (const each of within) expectGranted(map, each);
+      }),
+      { endOnFailure: true },
     );
   });
 
