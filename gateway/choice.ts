@@ -30,7 +30,7 @@ export function choose(
     const spare = isNeeded(kind) && found?.id !== engine ? found?.id : undefined;
     return spare !== undefined && registry.lacks(kind, spare, wanted).length === 0 ? spare : undefined;
   };
-  const named = engines[kind as keyof typeof engines];
+  const named = engines[kind];
   if (named) {
     const { engine, ...settings } = named;
     return { engine, settings, spare: spareFor(engine) };
