@@ -35,7 +35,13 @@ export function alignedFace(frame: VideoFrame, { a, b, c, d, e, f }: Affine, sid
       const py = d * column + e * row + f;
       const [cx, cy] = [(px + 0.5) / 2 - 0.5, (py + 0.5) / 2 - 0.5];
       const luma = bilinear(y, width, height, px, py);
-      toRgb(luma, bilinear(u, halfWidth, halfHeight, cx, cy), bilinear(v, halfWidth, halfHeight, cx, cy), decoding, rgb);
+      toRgb(
+        luma,
+        bilinear(u, halfWidth, halfHeight, cx, cy),
+        bilinear(v, halfWidth, halfHeight, cx, cy),
+        decoding,
+        rgb,
+      );
       made[i] = clipped(rgb[0]! / 127.5 - 1);
       made[area + i] = clipped(rgb[1]! / 127.5 - 1);
       made[2 * area + i] = clipped(rgb[2]! / 127.5 - 1);
