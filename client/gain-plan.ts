@@ -44,7 +44,8 @@ export function gainPlan(
     const down = Math.min(1, (at - span.start + ATTACK) / ATTACK, (span.end + RELEASE - at) / RELEASE);
     return levels.elsewhere + (levels.speaking - levels.elsewhere) * down;
   };
-  const corners = spans.flatMap(({ start, end }) => [start - ATTACK, start, end, end + RELEASE]);
+  // A clip that has no length has one corner, not two.
+  const corners = [...new Set(spans.flatMap(({ start, end }) => [start - ATTACK, start, end, end + RELEASE]))];
   const points = (after: number) =>
     [...corners.filter((at) => at > after && at < until), until].map((at) => ({ at, gain: gainAt(at) }));
   const planned = gainAt(from);

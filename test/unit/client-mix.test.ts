@@ -61,6 +61,11 @@ describe('the original under a dub that is mixed here', () => {
     ]);
   });
 
+  test('a clip without length leaves no two points at one place', () => {
+    const plan = gainPlan([clip(10, 10)], 9.5 * S, 10.5 * S, QUIET);
+    expect(plan.map(({ at }) => at / S)).toEqual([9.5, 9.9, 10, 10.4, 10.5]);
+  });
+
   const clips = fc.array(
     fc
       .tuple(fc.integer({ min: 0, max: 20_000_000 }), fc.integer({ min: 0, max: 4_000_000 }))

@@ -125,6 +125,7 @@ describe('the relay', () => {
     relay.to(session.port);
     relay.resume();
     await feed(0, 300);
+    await session.wait(300);
     relay.pause();
     await feed(300, 900);
     const next = await port(scope);
