@@ -47,6 +47,8 @@ let schedule: { readonly anchor: Anchor; readonly delay: Span; readonly lead: Sp
 let keep = seconds(10);
 let footage: Footage | undefined;
 let looking: AbortController | undefined;
+/** These pictures cannot be looked at: they are of a kind that is not decoded. */
+let blind = false;
 let path: LipPath | undefined;
 let [seen, skipped] = [0, 0];
 /** Whether a voice takes guides. */
@@ -99,7 +101,10 @@ function begin(codec: Extract<ToLips, { type: 'codec' }>['codec']): void {
   footage?.close();
   footage = new Footage({ codec, keep });
   looking = new AbortController();
-  void look(footage, looking.signal).catch((failure: unknown) => {
+  blind = false;
+  const { signal } = looking;
+  void look(footage, signal).catch((failure: unknown) => {
+    blind = !signal.aborted;
     const { stage, kind, message } = Fault.from('faceTracker', failure);
     tell({ type: 'fault', stage, kind, message });
   });
@@ -160,7 +165,7 @@ function pulse(): void {
     lost: lost.overflow + lost.expired + lost.failed,
   }));
   const { cpu, rssMiB } = load.read();
-  tell({ type: 'pulse', able: path.able, stages: path.reports, networks, seen, skipped, cpu, rssMiB });
+  tell({ type: 'pulse', able: path.able && !blind, stages: path.reports, networks, seen, skipped, cpu, rssMiB });
 }
 
 async function end(code: number): Promise<void> {
