@@ -1,6 +1,7 @@
 import { type Interval, type MediaTime, type Span, at, between, earlier, ms, seconds } from '../media/time.ts';
 import type { Box, VideoFrame } from '../media/video-frame.ts';
-import type { FaceId, FaceStrip, Scene, Seen } from './face.ts';
+import type { Face, FaceId, FaceStrip, Scene, Seen } from './face.ts';
+import { IBUG, centreOf, eyeDistance, pointOf } from './ibug.ts';
 
 /** Width and height of a strip's pictures. */
 export const STRIP = 112;
@@ -78,6 +79,31 @@ function sampled(begin: number, pixel: number, points: number, size: number) {
   return { from, part };
 }
 
+/** The strip's square around a face, in distances of its eyes, and how far its middle lies below them. */
+const SQUARE = 3.2;
+const BELOW = 0.42;
+/** The base of the nose lies that much of the eyes' distance below them, about; of a head that is turned, only that can be seen whole. */
+const NOSE = 1.15;
+/** And the middle goes sideways with it by this part of the way. */
+const ASIDE = 0.35;
+
+/**
+ * The square that is cut out of a picture for a face: hung up at the eyes and the nose, which stay where they are while
+ * somebody speaks. A box that is drawn around the chin goes up and down with it, and makes a still of a moving mouth. Where
+ * the landmarks are not known it is the face's box.
+ */
+export function stripBox({ box, landmarks }: Pick<Face, 'box' | 'landmarks'>): Box {
+  const eyes = eyeDistance(landmarks);
+  if (!(eyes > 0)) return box;
+  const [left, right] = [centreOf(landmarks, IBUG.leftEye), centreOf(landmarks, IBUG.rightEye)];
+  const [x, y] = [(left[0] + right[0]) / 2, (left[1] + right[1]) / 2];
+  const nose = pointOf(landmarks, IBUG.noseBase);
+  const size = Math.max(eyes, Math.hypot(nose[0] - x, nose[1] - y) * NOSE);
+  const side = SQUARE * size;
+  const [middle, centre] = [x + (nose[0] - x) * ASIDE, y + BELOW * size];
+  return { left: middle - side / 2, top: centre - side / 2, width: side, height: side };
+}
+
 interface Crop {
   readonly off: Span;
   readonly grey: Uint8Array;
@@ -106,12 +132,13 @@ export class FaceStrips {
   push(frame: VideoFrame, { faces }: Pick<Seen, 'faces'>): void {
     const slot = slotOf(frame.start);
     const off = Math.abs(between(at(slot * STRIP_STEP), frame.start)) as Span;
-    for (const { id, box } of faces) {
+    for (const face of faces) {
+      const { id } = face;
       const crops = this.#crops.get(id) ?? new Map<number, Crop>();
       // Set again, so that the map's first is the one not seen for longest.
       this.#crops.delete(id);
       this.#crops.set(id, crops);
-      if ((crops.get(slot)?.off ?? Infinity) > off) crops.set(slot, { off, grey: greyFace(frame, box) });
+      if ((crops.get(slot)?.off ?? Infinity) > off) crops.set(slot, { off, grey: greyFace(frame, stripBox(face)) });
     }
     const oldest = slotOf(earlier(frame.start, this.#keep));
     for (const [id, crops] of this.#crops) {

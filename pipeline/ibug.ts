@@ -10,6 +10,7 @@ export const IBUG = {
   leftEye: [36, 42],
   rightEye: [42, 48],
   noseTip: 30,
+  noseBase: 33,
   mouth: [48, 68],
   outerLips: [48, 60],
   innerLips: [60, 68],

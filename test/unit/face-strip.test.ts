@@ -2,7 +2,7 @@ import fc from 'fast-check';
 import { describe, expect, test } from 'vitest';
 import { at, seconds } from '../../media/time.ts';
 import { UNSPECIFIED, type VideoFrame } from '../../media/video-frame.ts';
-import { FaceStrips, STRIP, greyFace } from '../../pipeline/face-strip.ts';
+import { FaceStrips, STRIP, greyFace, stripBox } from '../../pipeline/face-strip.ts';
 import { voiced } from '../../pipeline/voiced.ts';
 import { faceAt } from '../fakes/seen-faces.ts';
 
@@ -107,4 +107,24 @@ test('somebody is heard where it is not much quieter than where it is loudest', 
   const pcm = Float32Array.from({ length: 640 * 6 }, (_, i) => [0, 0.5, 0.5, 0.05, 0.001, 0][Math.floor(i / 640)]!);
   expect([...voiced(pcm, 6)]).toEqual([0, 1, 1, 1, 0, 0]);
   expect([...voiced(new Float32Array(640 * 2), 3)]).toEqual([0, 0, 0]);
+});
+
+test('the square of a strip stays where it is while the chin goes up and down, and follows the head', () => {
+  const points = (chin: number, dx = 0) => {
+    const landmarks = new Float32Array(136);
+    const put = (n: number, x: number, y: number) => landmarks.set([x + dx, y], 2 * n);
+    for (let n = 36; n < 42; n += 1) put(n, 80, 100);
+    for (let n = 42; n < 48; n += 1) put(n, 140, 100);
+    put(33, 110, 140);
+    put(8, 110, 200 + chin);
+    return landmarks;
+  };
+  const box = { left: 60, top: 60, width: 100, height: 140 };
+  const still = stripBox({ box, landmarks: points(0) });
+  expect(stripBox({ box: { ...box, height: 160 }, landmarks: points(20) })).toEqual(still);
+  expect(stripBox({ box, landmarks: points(0, 12) })).toEqual({ ...still, left: still.left + 12 });
+  expect(still.width).toBeCloseTo(3.2 * 60, 3);
+  expect(still.left + still.width / 2).toBeCloseTo(110, 3);
+  // Of a face of which only the box is known, that is taken.
+  expect(stripBox({ box, landmarks: new Float32Array(136) })).toBe(box);
 });
