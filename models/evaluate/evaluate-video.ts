@@ -10,6 +10,7 @@ import {
   correlation,
   difference,
   meanDistance,
+  motion,
   mouthOffset,
   mouthShape,
   silences,
@@ -301,8 +302,8 @@ export async function evaluateVideo({ original, dubbed, judges, progress }: Eval
   tell('syncOffset', late(synced.dubbed), unsynced, late(synced.original));
 
   const offsets = {
-    original: mouthOffset(mouths.original, vowels.original, MOST_LATE),
-    dubbed: mouthOffset(mouths.dubbed, vowels.dubbed, MOST_LATE),
+    original: mouthOffset(motion(mouths.original), smooth(smooth(vowels.original)), MOST_LATE),
+    dubbed: mouthOffset(motion(mouths.dubbed), smooth(smooth(vowels.dubbed)), MOST_LATE),
   };
   const unheard =
     again === 0 ? noFace : 'the mouth does not go with the sound at any shift up to 0.6 s, or too little is seen';

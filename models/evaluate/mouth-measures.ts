@@ -165,6 +165,13 @@ export const smooth = (values: readonly number[]): number[] =>
     return known.reduce((sum, each) => sum + each, 0) / known.length;
   });
 
+/**
+ * How much a mouth moves around each step. A mouth may stand open in silence; what goes with speech, and with the moment at
+ * which it is spoken, is that it moves.
+ */
+export const motion = (openings: readonly number[]): number[] =>
+  smooth(smooth(openings.map((value, n) => Math.abs((openings[n + 1] ?? value) - (openings[n - 1] ?? value)))));
+
 /** Whether each step is within a silence of at least five steps. */
 export function silences(levels: readonly number[]): boolean[] {
   const quiet = levels.map((level) => level < 0.1);

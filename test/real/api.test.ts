@@ -507,6 +507,7 @@ describe('/openapi.json', () => {
       'mix',
       'voices',
       'video',
+      'lips',
       'profile',
       'engines',
     ]);
