@@ -50,10 +50,6 @@ export class Footage {
   get dropped(): number {
     return this.#dropped;
   }
-  /** The newest picture from which decoding can begin. */
-  get newestKeyFrame(): MediaTime | undefined {
-    return this.#pictures.findLast(({ keyFrame }) => keyFrame)?.start;
-  }
 
   /** Pictures come in decoding order. */
   push(picture: EncodedPicture): void {

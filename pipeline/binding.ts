@@ -1,3 +1,4 @@
+import { keepNewest } from '../media/newest.ts';
 import { type Interval, type MediaTime, type Span, at, between, earlier, later, ms, seconds } from '../media/time.ts';
 import type { SpeakerId, Utterance } from './domain.ts';
 import type { FaceId, Seen, Speaking, Take } from './face.ts';
@@ -46,7 +47,7 @@ const SHORTEST = ms(120);
 /** A face that is missed by the tracker for no longer is there all the time. */
 const MISSED = ms(200);
 /** Bounds of what is kept, whatever the times. */
-const [SCENES, UTTERANCES, FACES, SPEAKERS] = [256, 256, 64, 64];
+const [SCENES, UTTERANCES, FACES] = [256, 256, 64];
 
 interface Scored extends Interval {
   readonly first: number;
@@ -141,7 +142,7 @@ export class Binding {
     const decided = this.#decide(speaker, utterance);
     if (!this.#told.has(id)) this.#learn(speaker, utterance);
     this.#told.set(id, { utterance: { id, speaker, start, end }, decided });
-    if (this.#told.size > UTTERANCES) this.#told.delete(this.#told.keys().next().value!);
+    keepNewest(this.#told, UTTERANCES);
   }
 
   /**
@@ -244,7 +245,6 @@ export class Binding {
     }
     for (let i = 0; i < pictures.count; i += 1) if (anything[i]) unseen += belief[i * states]! * step;
     if (seen + unseen > 0) strengthen(this.#onScreen, speaker, seen, unseen);
-    if (this.#onScreen.size > SPEAKERS) this.#onScreen.delete(this.#onScreen.keys().next().value!);
   }
 
   /** How much likelier a person is to be this speaker than their scores say, in scores. */

@@ -2,7 +2,7 @@ import { Observable, type OperatorFunction } from 'rxjs';
 import { joined } from '../media/audio.ts';
 import type { Clock } from '../media/clock.ts';
 import { rise } from '../media/mix.ts';
-import { Resampler } from '../media/resample.ts';
+import { resample } from '../media/resample.ts';
 import type { Stretcher } from '../media/stretch.ts';
 import {
   type ClockTime,
@@ -302,10 +302,7 @@ export function countWords(text: string, language: string): number {
   return Math.max(1, count);
 }
 
-function toClipRate(pcm: Float32Array, from: SampleRate): Float32Array {
-  const resampler = new Resampler(from, RATE);
-  return joined([resampler.push(pcm), resampler.flush()]);
-}
+const toClipRate = (pcm: Float32Array, from: SampleRate): Float32Array => resample(pcm, from, RATE);
 
 function fadeIn(pcm: Float32Array, length: number): void {
   const count = Math.min(length, pcm.length);

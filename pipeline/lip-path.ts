@@ -2,6 +2,7 @@ import { Observable, type OperatorFunction, Subject, Subscription, tap } from 'r
 import type { AudioChunk } from '../media/audio.ts';
 import type { Clock } from '../media/clock.ts';
 import { Mailbox } from '../media/mailbox.ts';
+import { keepNewest } from '../media/newest.ts';
 import {
   type ClockTime,
   type Interval,
@@ -165,7 +166,8 @@ export class LipPath {
   readonly #strips = new FaceStrips({ keep: STRIPS });
   readonly #guides = new Guides();
   readonly #lanes = new Map<Language, Lane>();
-  readonly #sayings = new Map<UtteranceId, { readonly saying: Saying; readonly judged: Promise<void> }>();
+  /** When it is known whose mouth an utterance came from, as far as that can be known. */
+  readonly #sayings = new Map<UtteranceId, Promise<void>>();
   readonly #life = new AbortController();
   /** Scenes are judged one after the other. */
   #judging: Promise<unknown> = Promise.resolve();
@@ -218,11 +220,8 @@ export class LipPath {
   /** Somebody has said something: finds out whose mouth it was as soon as all of it has been seen. */
   said(saying: Saying): void {
     if (this.#sayings.has(saying.id)) return;
-    this.#sayings.set(saying.id, { saying, judged: this.#judge(saying) });
-    for (const id of this.#sayings.keys()) {
-      if (this.#sayings.size <= SAYINGS) break;
-      this.#sayings.delete(id);
-    }
+    this.#sayings.set(saying.id, this.#judge(saying));
+    keepNewest(this.#sayings, SAYINGS);
   }
 
   /** Takes of that language are to come: its driver gets to know the faces that are seen meanwhile. */
@@ -467,14 +466,14 @@ export class LipPath {
 
   async #drive(lane: Lane, take: Take, signal: AbortSignal): Promise<void> {
     const { binder, footage, onTake } = this.#options;
-    const known = this.#sayings.get(take.utterance);
-    if (known) {
+    const judging = this.#sayings.get(take.utterance);
+    if (judging) {
       let judged = false;
       const tell = () => {
         judged = true;
         this.#news();
       };
-      void known.judged.then(tell, tell);
+      void judging.then(tell, tell);
       await this.#until(() => judged, this.#due(take.start, HURRY), signal);
     }
     if (signal.aborted) return;

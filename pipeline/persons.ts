@@ -1,3 +1,4 @@
+import { keepNewest } from '../media/newest.ts';
 import type { MediaTime } from '../media/time.ts';
 import type { SpeakerId } from './domain.ts';
 import type { Face, FaceId } from './face.ts';
@@ -48,7 +49,7 @@ export function strengthen(bonds: Map<SpeakerId, Bond>, speaker: SpeakerId, spok
   const fade = Math.min(1, REMEMBERED / (bond.spoke + bond.not + spoke + not || 1));
   bonds.delete(speaker);
   bonds.set(speaker, { spoke: (bond.spoke + spoke) * fade, not: (bond.not + not) * fade });
-  while (bonds.size > SPEAKERS) bonds.delete(bonds.keys().next().value!);
+  keepNewest(bonds, SPEAKERS);
 }
 
 /** Who a person is known as by now. */

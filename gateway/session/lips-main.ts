@@ -15,7 +15,6 @@ import {
 } from '../../media/time.ts';
 import type { VideoFrame } from '../../media/video-frame.ts';
 import { registry } from '../../models/index.ts';
-import { networkReports } from '../../models/runtime/network-report.ts';
 import { Attention } from '../../pipeline/attention.ts';
 import { Binding } from '../../pipeline/binding.ts';
 import type { Seen } from '../../pipeline/face.ts';
@@ -23,6 +22,7 @@ import { Fault } from '../../pipeline/fault.ts';
 import { LipPath } from '../../pipeline/lip-path.ts';
 import { lipStages } from '../lip-engines.ts';
 import type { FromLips, ToLips } from './lips-ipc.ts';
+import { networkViews } from './network-views.ts';
 import { ProcessLoad } from './process-load.ts';
 
 /**
@@ -34,6 +34,8 @@ const clock = new MonotonicClock();
 const tell = (message: FromLips): void => {
   if (process.connected) process.send?.(message, undefined, undefined, () => {});
 };
+
+const complain = ({ stage, kind, message }: Fault): void => tell({ type: 'fault', stage, kind, message });
 
 /** Looking that fell behind goes on so far ahead of what is played. */
 const CATCH_UP = ms(500);
@@ -66,10 +68,7 @@ const deadline = (t: MediaTime): ClockTime =>
 
 async function start({ spec, keep: held }: Extract<ToLips, { type: 'start' }>): Promise<void> {
   keep = held;
-  const stages = await lipStages(spec, registry(), scope, (kind, failure) => {
-    const fault = Fault.from(kind, failure);
-    tell({ type: 'fault', stage: kind, kind: fault.kind, message: fault.message });
-  });
+  const stages = await lipStages(spec, registry(), scope, (kind, failure) => complain(Fault.from(kind, failure)));
   path = new LipPath({
     stages,
     clock,
@@ -83,7 +82,7 @@ async function start({ spec, keep: held }: Extract<ToLips, { type: 'start' }>): 
     onGuide: (utterance, guide) => {
       if (guiding) tell({ type: 'guide', utterance, guide });
     },
-    onFault: ({ stage, kind, message }) => tell({ type: 'fault', stage, kind, message }),
+    onFault: complain,
   });
   scope.defer(() => path?.close());
   const timer = setInterval(pulse, PULSE_EVERY);
@@ -105,8 +104,7 @@ function begin(codec: Extract<ToLips, { type: 'codec' }>['codec']): void {
   const { signal } = looking;
   void look(footage, signal).catch((failure: unknown) => {
     blind = !signal.aborted;
-    const { stage, kind, message } = Fault.from('faceTracker', failure);
-    tell({ type: 'fault', stage, kind, message });
+    complain(Fault.from('faceTracker', failure));
   });
 }
 
@@ -160,12 +158,17 @@ function tellFaces({ start: now, faces }: Seen): void {
 
 function pulse(): void {
   if (!path) return;
-  const networks = networkReports().map(({ lost, ...network }) => ({
-    ...network,
-    lost: lost.overflow + lost.expired + lost.failed,
-  }));
   const { cpu, rssMiB } = load.read();
-  tell({ type: 'pulse', able: path.able && !blind, stages: path.reports, networks, seen, skipped, cpu, rssMiB });
+  tell({
+    type: 'pulse',
+    able: path.able && !blind,
+    stages: path.reports,
+    networks: networkViews(),
+    seen,
+    skipped,
+    cpu,
+    rssMiB,
+  });
 }
 
 async function end(code: number): Promise<void> {
@@ -179,8 +182,7 @@ function hear(message: ToLips): void {
   switch (message.type) {
     case 'start':
       void start(message).catch((failure: unknown) => {
-        const { stage, kind, message: text } = Fault.from('faceTracker', failure);
-        tell({ type: 'fault', stage, kind, message: text });
+        complain(Fault.from('faceTracker', failure));
         void end(1);
       });
       return;

@@ -2,6 +2,7 @@ import { fork } from 'node:child_process';
 import type { AudioChunk } from '../../media/audio.ts';
 import type { Anchor, Clock } from '../../media/clock.ts';
 import { entry } from '../../media/entry.ts';
+import { keepNewest } from '../../media/newest.ts';
 import { Depacketizer } from '../../media/packetize.ts';
 import type { Scope } from '../../media/scope.ts';
 import { type Interval, type MediaTime, type Span, between, ms, seconds, toMs } from '../../media/time.ts';
@@ -222,10 +223,7 @@ export class Lips {
         return;
       case 'guide':
         this.#guides.set(message.utterance, message.guide);
-        for (const old of this.#guides.keys()) {
-          if (this.#guides.size <= GUIDES) break;
-          this.#guides.delete(old);
-        }
+        keepNewest(this.#guides, GUIDES);
         return;
       case 'fault':
         return onFault(message);

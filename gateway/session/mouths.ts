@@ -1,7 +1,8 @@
 import { Subject } from 'rxjs';
-import { type AudioChunk, endOf, joined } from '../../media/audio.ts';
+import { type AudioChunk, endOf } from '../../media/audio.ts';
 import type { Anchor, Clock } from '../../media/clock.ts';
-import { Resampler } from '../../media/resample.ts';
+import { keepNewest } from '../../media/newest.ts';
+import { resample } from '../../media/resample.ts';
 import type { Scope } from '../../media/scope.ts';
 import { type Interval, type MediaTime, type Span, earlier, later, ms } from '../../media/time.ts';
 import type { Patch } from '../../media/video-frame.ts';
@@ -104,10 +105,6 @@ export class Mouths {
   get networks(): readonly NetworkView[] {
     return this.#lips.networks;
   }
-  /** The picture process. */
-  get pid(): number | undefined {
-    return this.#lips.pid;
-  }
   get view(): LipsView {
     const { seen, skipped, cpu, rssMiB, restarts } = this.#lips.figures;
     const shown = { ...this.#shown };
@@ -158,10 +155,7 @@ export class Mouths {
   }
   said(utterance: Utterance): void {
     this.#said.set(utterance.id, utterance);
-    for (const id of this.#said.keys()) {
-      if (this.#said.size <= REMEMBERED) break;
-      this.#said.delete(id);
-    }
+    keepNewest(this.#said, REMEMBERED);
     this.#lips.said(utterance);
   }
   /** A clip is in its place: whoever speaks it in the picture is to be seen speaking it. */
@@ -223,8 +217,6 @@ export class Mouths {
 
 /** What is to be driven for a clip: all of the source that it replaces, and all of itself. */
 export function takeOf(clip: Clip, utterance: Utterance): Take {
-  const resampler = new Resampler(48_000, RATE);
-  const pcm = joined([resampler.push(clip.pcm), resampler.flush()]);
   const { start, end, language, phonemes } = clip;
   return {
     utterance: clip.utterance,
@@ -233,7 +225,7 @@ export function takeOf(clip: Clip, utterance: Utterance): Take {
     start: Math.min(start, utterance.start) as MediaTime,
     end: Math.max(end, utterance.end) as MediaTime,
     clip: { start, end },
-    pcm,
+    pcm: resample(clip.pcm, 48_000, RATE),
     ...(phonemes && { phonemes }),
   };
 }

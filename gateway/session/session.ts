@@ -8,7 +8,6 @@ import { Timeline } from '../../media/timeline.ts';
 import type { AccessUnit } from '../../media/video.ts';
 import { wsola } from '../../media/wsola.ts';
 import { registry } from '../../models/index.ts';
-import { networkReports } from '../../models/runtime/network-report.ts';
 import { spendingReports } from '../../models/service/spending.ts';
 import { syllables, usualRate } from '../../models/translate/syllables.ts';
 import type { Clip, Cue, Language, UtteranceId } from '../../pipeline/domain.ts';
@@ -28,6 +27,7 @@ import { FileSource } from './file-source.ts';
 import type { FromSession, InputTrack, OutputTrack, Resume, SenderReport, ToSession } from './ipc.ts';
 import { LiveSource } from './live-source.ts';
 import { Mouths } from './mouths.ts';
+import { networkViews } from './network-views.ts';
 import { Output } from './output.ts';
 import { ProcessLoad } from './process-load.ts';
 import { RECEIPT_EVERY, writeReceipt } from './receipt.ts';
@@ -485,13 +485,7 @@ export class Session implements Sink {
           faults,
         }),
       ),
-      networks: [
-        ...networkReports().map(({ lost, ...network }) => ({
-          ...network,
-          lost: lost.overflow + lost.expired + lost.failed,
-        })),
-        ...(this.#mouths?.networks ?? []),
-      ],
+      networks: [...networkViews(), ...(this.#mouths?.networks ?? [])],
       spending: spendingReports().map(({ kind, tokensIn, tokensOut, ...used }) => ({
         ...used,
         stage: kind,

@@ -1,4 +1,5 @@
 import { int16From } from '../../media/bytes.ts';
+import { keepNewest } from '../../media/newest.ts';
 import { type ClockTime, type MediaTime, type Span, between, earlier, later, ms } from '../../media/time.ts';
 import { type Coding, matrixOf, packedRgb, planesOfRgb } from '../../media/colour.ts';
 import { type Patch, type Planes, cutOut } from '../../media/video-frame.ts';
@@ -416,5 +417,5 @@ const isSlow = (thrown: Error) =>
 /** Keeps the newest few. */
 function remember(set: Set<string>, key: string): void {
   set.add(key);
-  if (set.size > MOST) for (const oldest of set) return void set.delete(oldest);
+  keepNewest(set, MOST);
 }

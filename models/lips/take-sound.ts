@@ -1,3 +1,4 @@
+import { keepNewest } from '../../media/newest.ts';
 import { type MediaTime, between, sampleIndex } from '../../media/time.ts';
 import type { Take } from '../../pipeline/face.ts';
 
@@ -37,10 +38,7 @@ export class TakeSounds<T> {
     this.#known.set(key, made);
     // What failed may be tried again by the next picture.
     made.catch(() => this.#known.delete(key));
-    for (const oldest of this.#known.keys()) {
-      if (this.#known.size <= KEPT) break;
-      this.#known.delete(oldest);
-    }
+    keepNewest(this.#known, KEPT);
     return made;
   }
 }

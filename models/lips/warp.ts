@@ -1,4 +1,5 @@
 import { z } from 'zod';
+import { keepNewest } from '../../media/newest.ts';
 import { ms } from '../../media/time.ts';
 import type { Driven, Face, FaceId, Shot, Take } from '../../pipeline/face.ts';
 import { MouthTimeline } from '../../pipeline/mouth-timeline.ts';
@@ -42,7 +43,7 @@ class Speakers {
     const found = this.#all.find(({ ids }) => ids.has(id)) ?? this.#all.find(same);
     const known = found ?? { habit: new MouthHabit(), bank: new MouthBank(), embedding: undefined, ids: new Set(), shown: undefined, before: undefined, fade: 1 }; // prettier-ignore
     known.ids.add(id);
-    if (known.ids.size > SPEAKERS) known.ids.delete([...known.ids][0]!);
+    keepNewest(known.ids, SPEAKERS);
     if (embedding) known.embedding = embedding.slice();
     if (this.#all.at(-1) !== known) {
       if (found) this.#all.splice(this.#all.indexOf(found), 1);
@@ -96,7 +97,7 @@ export class WarpDriver {
     const timeline = this.#timelines.get(key) ?? new MouthTimeline(take);
     this.#timelines.delete(key);
     this.#timelines.set(key, timeline);
-    for (const [oldest] of this.#timelines) if (this.#timelines.size > TAKES) this.#timelines.delete(oldest);
+    keepNewest(this.#timelines, TAKES);
     return timeline;
   }
 }

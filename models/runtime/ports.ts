@@ -40,7 +40,8 @@ export function expectFitting(network: string, ports: readonly Port[], tensors: 
   throw new TypeError(`${subject}: it has no input '${strange.join("', '")}'; its inputs are ${known}`);
 }
 
-const ARRAYS = {
+/** What holds the numbers of each element. */
+export const ARRAYS = {
   float32: Float32Array,
   float16: Uint16Array,
   int64: BigInt64Array,

@@ -1,3 +1,4 @@
+import { ARRAYS } from '../runtime/ports.ts';
 import { type Element, type Tensor, elementOf, sizeOf } from '../runtime/tensor.ts';
 import { toFloats, toHalves } from '../runtime/half.ts';
 
@@ -19,14 +20,6 @@ const DATATYPES = {
   uint8: 'UINT8',
   bool: 'BOOL',
 } as const satisfies Record<Element, string>;
-const ARRAYS = {
-  float32: Float32Array,
-  float16: Uint16Array,
-  int64: BigInt64Array,
-  int32: Int32Array,
-  uint8: Uint8Array,
-  bool: Uint8Array,
-} as const satisfies Record<Element, unknown>;
 
 export const datatypeOf = (element: Element): string => DATATYPES[element];
 /** The element of a datatype, or nothing where our tensors have no such element (`FP64`, `BYTES`, …). */

@@ -17,20 +17,12 @@ import { type Span, at, later, ms, seconds } from '../../media/time.ts';
 import type { Encodable } from '../../media/video-encoder.ts';
 import { type Box, type Patch, type VideoFrame, blank, cutOut } from '../../media/video-frame.ts';
 import type { AccessUnit } from '../../media/video.ts';
-import { type Clip, bareFile, clip, moving } from '../fakes/clips.ts';
+import { type Clip, bareFile, clip, codecsLack, moving } from '../fakes/clips.ts';
 import { framesOf } from '../fakes/video-frames.ts';
 import { DirectRecoder } from '../fakes/recoder.ts';
 import { missing, recording } from '../fakes/recordings.ts';
 
-function absent(): string | undefined {
-  try {
-    avcodecVersion();
-  } catch (failure) {
-    return (failure as Error).message;
-  }
-  return spawnSync('ffmpeg', ['-version']).status === 0 ? undefined : 'no ffmpeg: apt-get install ffmpeg';
-}
-const noCodecs = absent();
+const noCodecs = codecsLack();
 
 const FACE = 'talking/musetalk/sun.mp4';
 const REALTIME = ['-deadline', 'realtime', '-cpu-used', '8', '-auto-alt-ref', '0', '-lag-in-frames', '0'];

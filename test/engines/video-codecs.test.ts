@@ -11,19 +11,11 @@ import { VideoDecoder } from '../../media/video-decoder.ts';
 import { VideoEncoder, type VideoEncoderOptions } from '../../media/video-encoder.ts';
 import type { EncodedPicture } from '../../media/video.ts';
 import { type Colour, UNSPECIFIED, type VideoFrame, blank } from '../../media/video-frame.ts';
-import { type Clip, bareFile, clip, moving, rawBy, samePlanes } from '../fakes/clips.ts';
+import { type Clip, bareFile, clip, codecsLack, moving, rawBy, samePlanes } from '../fakes/clips.ts';
 import { framesOf } from '../fakes/video-frames.ts';
 import { missing, recording } from '../fakes/recordings.ts';
 
-function absent(): string | undefined {
-  try {
-    avcodecVersion();
-  } catch (failure) {
-    return (failure as Error).message;
-  }
-  return spawnSync('ffmpeg', ['-version']).status === 0 ? undefined : 'no ffmpeg: apt-get install ffmpeg';
-}
-const noCodecs = absent();
+const noCodecs = codecsLack();
 
 const REALTIME = ['-deadline', 'realtime', '-cpu-used', '8', '-auto-alt-ref', '0', '-lag-in-frames', '0'];
 const MADE: Record<string, readonly string[]> = {

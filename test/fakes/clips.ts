@@ -1,10 +1,21 @@
-import { execFileSync } from 'node:child_process';
+import { execFileSync, spawnSync } from 'node:child_process';
+import { avcodecVersion } from '../../media/avcodec.ts';
 import { annexB, avcConfiguration } from '../../media/avc.ts';
 import { MatroskaReader } from '../../media/matroska.ts';
 import type { VideoEncoderOptions } from '../../media/video-encoder.ts';
 import type { Planes } from '../../media/video-frame.ts';
 import type { VideoCodec } from '../../media/video.ts';
 import type { Picture } from './pictures.ts';
+
+/** Why pictures cannot be encoded and decoded here, or nothing. */
+export function codecsLack(): string | undefined {
+  try {
+    avcodecVersion();
+  } catch (failure) {
+    return (failure as Error).message;
+  }
+  return spawnSync('ffmpeg', ['-version']).status === 0 ? undefined : 'no ffmpeg: apt-get install ffmpeg';
+}
 
 /** Encoded pictures with the file they came in. */
 export interface Clip {

@@ -1,5 +1,4 @@
-import { joined } from '../../media/audio.ts';
-import { Resampler } from '../../media/resample.ts';
+import { resample } from '../../media/resample.ts';
 import { type MediaTime, type SampleRate, type Span, later } from '../../media/time.ts';
 import { Espeak } from '../../models/speak/espeak-library.ts';
 import { marksOf } from '../../models/speak/espeak.ts';
@@ -19,7 +18,6 @@ export function takeOf(text: string, start: MediaTime, { language = 'es', length
     const line = { text, language, start, end: start, utterance: 'u1', speaker: 's1' } as unknown as Line;
     const voice = spoken(line, pcm, rate, marksOf(text, said.events, 60_000_000));
     const end = later(start, voice.natural.length);
-    const resampler = new Resampler(rate, 16_000);
     return {
       utterance: 'u1' as UtteranceId,
       speaker: 's1' as SpeakerId,
@@ -27,7 +25,7 @@ export function takeOf(text: string, start: MediaTime, { language = 'es', length
       start,
       end: Math.max(end, start + length) as MediaTime,
       clip: { start, end },
-      pcm: joined([resampler.push(voice.pcm), resampler.flush()]),
+      pcm: resample(voice.pcm, rate, 16_000),
       phonemes: phonemeTimes(
         voice.phonemes ?? [],
         [{ from: 0 as Span, to: voice.natural.length, at: start, speed: 1 }],
