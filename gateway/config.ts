@@ -2,6 +2,7 @@ import { z } from 'zod';
 import { factor } from '../media/decibels.ts';
 import { type Mix as TimelineMix, mixOf } from '../media/mix.ts';
 import { PROFILE_NAMES } from '../models/store/profile-names.ts';
+import { Outputs, Source } from './source-spec.ts';
 
 /** How the original and the dub share one track. */
 const Mix = z.strictObject({
@@ -32,17 +33,8 @@ const Mix = z.strictObject({
 export const SessionSpec = z
   .strictObject({
     name: z.string().trim().min(1).max(120).default('Untitled').describe('Shown in lists and as the page title.'),
-    source: z
-      .discriminatedUnion('kind', [
-        z.strictObject({ kind: z.literal('webrtc') }),
-        z.strictObject({
-          kind: z.literal('file'),
-          path: z.string().min(1).describe('A media file below one of the directories in `files.roots`.'),
-          loop: z.boolean().default(false).describe('Start again at the end, on continuing media time.'),
-        }),
-      ])
-      .default({ kind: 'webrtc' })
-      .describe('Where the programme comes from.'),
+    source: Source,
+    outputs: Outputs,
     from: z.string().min(2).max(35).default('en').describe('Language spoken in the programme, BCP 47.'),
     to: z.array(z.string().min(2).max(35)).max(8).default(['es']).describe('Languages to dub into, BCP 47.'),
     delay: z
@@ -186,6 +178,38 @@ export const Config = z.strictObject({
     .prefault({}),
   files: z
     .strictObject({ roots: z.array(z.string()).default([]).describe('Directories whose files sessions may play.') })
+    .prefault({}),
+  rtmp: z
+    .strictObject({
+      host: z.string().default('127.0.0.1').describe('Address to wait for RTMP publishers at.'),
+      port: z.number().int().min(0).max(65_535).default(1935).describe('TCP port; 0 picks a free one.'),
+    })
+    .prefault({}),
+  recordings: z
+    .strictObject({
+      directory: z.string().min(1).default('recordings').describe('Where recordings are written.'),
+      keepDays: z.number().min(0.01).max(3_650).optional().describe('Older recordings are deleted; kept unless told.'),
+      keepGigabytes: z
+        .number()
+        .min(0.1)
+        .optional()
+        .describe('The oldest are deleted while all of them take more; unlimited unless told.'),
+      spareGigabytes: z
+        .number()
+        .min(0)
+        .default(1)
+        .describe('Space that recording leaves free on the disk; a recording that would take it ends in order.'),
+      s3: z
+        .strictObject({
+          endpoint: z.url().optional().describe('For S3-compatible servers; AWS unless told.'),
+          region: z.string().default('us-east-1'),
+          bucket: z.string().min(3).max(63),
+          prefix: z.string().max(512).default('').describe('Put before the file name, e.g. "livedub/".'),
+          keepLocal: z.boolean().default(true).describe('Whether the file stays here once it is uploaded.'),
+        })
+        .optional()
+        .describe('Finished recordings are uploaded; keys come from AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY.'),
+    })
     .prefault({}),
   auth: z
     .strictObject({

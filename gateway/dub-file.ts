@@ -4,7 +4,8 @@ import { basename, dirname, extname, join, resolve } from 'node:path';
 import { Subject } from 'rxjs';
 import { type AudioChunk, endOf } from '../media/audio.ts';
 import { MonotonicClock } from '../media/clock.ts';
-import { type FileProgramme, openFile } from '../media/file.ts';
+import { openFile } from '../media/file.ts';
+import type { Programme } from '../media/programme.ts';
 import { checkOutput, holdsPictures, mux } from '../media/mux.ts';
 import { rubberband } from '../media/rubberband.ts';
 import { Resampler } from '../media/resample.ts';
@@ -386,7 +387,7 @@ function closingNotes({ end, until }: Closing, closed: Closed | undefined): stri
 }
 
 interface Hearing {
-  readonly programme: FileProgramme;
+  readonly programme: Programme;
   readonly shared: SharedStages;
   readonly stages: ReadonlyMap<Language, LanguageStages>;
   readonly from: Language;
@@ -546,7 +547,7 @@ function reader(lines: AsyncGenerator<Refitted, void, void>, settle: (line: Refi
   };
 }
 
-async function* soundOf(programme: FileProgramme): AsyncGenerator<AudioChunk, void, void> {
+async function* soundOf(programme: Programme): AsyncGenerator<AudioChunk, void, void> {
   for await (const item of programme) if (item.kind === 'audio') yield item;
 }
 

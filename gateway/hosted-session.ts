@@ -22,6 +22,7 @@ import { Refusal, refuse } from './refusal.ts';
 import { Relay } from './relay.ts';
 import { RestartPolicy } from './restart-policy.ts';
 import { Room } from './room.ts';
+import { shown } from './source-spec.ts';
 import { SessionProcess, type Exit } from './session-process.ts';
 import type { FromSession, InputTrack, OutputTrack, Resume, ToSession } from './session/ipc.ts';
 import type { Sfu } from './sfu.ts';
@@ -207,7 +208,8 @@ export class HostedSession {
       name,
       state: this.state,
       reason: this.#reason,
-      source,
+      source: shown(source),
+      ingest: null,
       from,
       to,
       createdAt,

@@ -160,14 +160,32 @@ export interface StatsView {
   };
 }
 
+/** Where the programme comes from, without keys and passwords. */
+export type SourceView =
+  | { readonly kind: 'webrtc' }
+  | { readonly kind: 'file'; readonly path: string; readonly loop: boolean }
+  | { readonly kind: 'url'; readonly url: string }
+  | { readonly kind: 'rtmp' }
+  | { readonly kind: 'srt'; readonly mode: 'listener' | 'caller'; readonly host?: string; readonly port?: number }
+  | { readonly kind: 'rtp' };
+
+/** What to type into an encoder. */
+export interface IngestView {
+  /** `https://…/whip`, `rtmp://host:1935/live` or `srt://host:port`. */
+  readonly url: string;
+  /** RTMP's stream key. */
+  readonly key: string | null;
+}
+
 export interface SessionView {
   readonly id: string;
   readonly name: string;
   readonly state: SessionState;
   /** A sentence for a person when `state` is `failed` or `restarting`. */
   readonly reason: string | null;
-  readonly source:
-    { readonly kind: 'webrtc' } | { readonly kind: 'file'; readonly path: string; readonly loop: boolean };
+  readonly source: SourceView;
+  /** Where an encoder publishes to it; only for whoever may publish. */
+  readonly ingest: IngestView | null;
   readonly from: LanguageTag;
   readonly to: readonly LanguageTag[];
   readonly createdAt: string;

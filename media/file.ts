@@ -3,10 +3,10 @@ import { type AvcConfiguration, annexB, avcConfiguration } from './avc.ts';
 import { ffmpeg, inputFile } from './ffmpeg.ts';
 import { CHUNK, Gapless } from './gapless.ts';
 import { MatroskaReader } from './matroska.ts';
+import type { Programme, ProgrammeInfo, ProgrammeItem } from './programme.ts';
 import { type AudioStream, type VideoStream, probe } from './probe.ts';
 import type { Scope } from './scope.ts';
 import { type MediaTime, type Span, at, earlier, later, ms, sampleIndex, samples, seconds, toMs } from './time.ts';
-import type { VideoCodec } from './video.ts';
 
 const RATE = 48_000;
 /** A late joiner waits for a key frame; none may wait longer. The slack is what a 2 s interval measures as. */
@@ -39,46 +39,6 @@ export interface FileOptions {
   readonly purpose?: 'viewers' | 'editing';
   /** Named in refusals. */
   readonly field?: string;
-}
-
-export interface FileInfo {
-  readonly container: string;
-  /** Of one round; `null` where the file does not say. */
-  readonly duration: Span | null;
-  readonly audio: { readonly codec: string; readonly rate: number; readonly channels: number } | null;
-  readonly video: {
-    /** What comes out. */
-    readonly codec: 'VP8' | 'VP9' | 'H264';
-    /** What is in the file, by FFmpeg's name. */
-    readonly source: string;
-    /** Of what comes out. */
-    readonly width: number;
-    readonly height: number;
-    readonly fps: number;
-    /** Why pictures are transcoded; `null` when they pass bit for bit. */
-    readonly why: string | null;
-  } | null;
-}
-
-/** 20 ms of sound (less at the very end), or one picture. H.264 is in Annex B, with parameter sets at every key frame. */
-export type FileItem =
-  | ({ readonly kind: 'audio'; readonly rate: 48_000 } & AudioChunk)
-  | {
-      readonly kind: 'video';
-      readonly start: MediaTime;
-      readonly keyFrame: boolean;
-      readonly codec: VideoCodec;
-      readonly data: Uint8Array;
-    };
-
-/**
- * A recorded programme, read once: sound and pictures as one sequence in the order of presentation, as they are muxed.
- *
- * Sound is 48 kHz mono without a gap from `start` on: holes in the file are silence. The consumer sets the pace; what it
- * does not take waits in FFmpeg. Ends at the end of the file, or of the scope.
- */
-export interface FileProgramme extends AsyncIterable<FileItem> {
-  readonly info: FileInfo;
 }
 
 /** How the pictures travel: as they are, or transcoded. */
@@ -129,11 +89,11 @@ export function passageOf(video: VideoStream, options: FileOptions = {}): Passag
  *
  * @throws Refusal when it is not there or not media
  */
-export async function openFile(path: string, options: FileOptions, scope: Scope): Promise<FileProgramme> {
+export async function openFile(path: string, options: FileOptions, scope: Scope): Promise<Programme> {
   const found = await probe(path, options.field ?? 'source.path', scope);
   const contents = options.pictures === false ? { ...found, video: null } : found;
   const passage = contents.video && passageOf(contents.video, options);
-  const info: FileInfo = {
+  const info: ProgrammeInfo = {
     container: contents.container,
     duration: contents.duration,
     audio: contents.audio && {
@@ -175,7 +135,10 @@ export async function openFile(path: string, options: FileOptions, scope: Scope)
   };
 }
 
-const infoOf = (video: VideoStream, { codec, why, width, height, fps }: Passage): NonNullable<FileInfo['video']> => ({
+const infoOf = (
+  video: VideoStream,
+  { codec, why, width, height, fps }: Passage,
+): NonNullable<ProgrammeInfo['video']> => ({
   source: video.codec,
   codec,
   why,
@@ -184,8 +147,8 @@ const infoOf = (video: VideoStream, { codec, why, width, height, fps }: Passage)
   fps,
 });
 
-const shifted = <T extends FileItem>(item: T, by: Span): T => ({ ...item, start: later(item.start, by) });
-const endOf = (item: FileItem) =>
+const shifted = <T extends ProgrammeItem>(item: T, by: Span): T => ({ ...item, start: later(item.start, by) });
+const endOf = (item: ProgrammeItem) =>
   later(item.start, item.kind === 'audio' ? samples(item.pcm.length, RATE) : (0 as Span));
 
 interface Round {
@@ -200,7 +163,7 @@ interface Round {
 }
 
 /** The file from `offset` to its end, once. */
-async function* readRound(round: Round, scope: Scope): AsyncGenerator<FileItem, void, void> {
+async function* readRound(round: Round, scope: Scope): AsyncGenerator<ProgrammeItem, void, void> {
   const own = scope.child(`file at ${toMs(round.offset) / 1_000} s`);
   try {
     const { stdout, done } = ffmpeg(argumentsFor(round), own);
@@ -236,7 +199,7 @@ async function* readRound(round: Round, scope: Scope): AsyncGenerator<FileItem, 
   }
 }
 
-function* heard(chunks: Iterable<AudioChunk>): Generator<FileItem, void, void> {
+function* heard(chunks: Iterable<AudioChunk>): Generator<ProgrammeItem, void, void> {
   for (const { start, pcm } of chunks) yield { kind: 'audio', start, rate: RATE, pcm };
 }
 

@@ -8,7 +8,7 @@ import {
   Mp4OutputFormat,
   Output,
   WebMOutputFormat,
-} from 'mediabunny';
+} from './mediabunny.ts';
 import { iso639 } from './iso639.ts';
 import { Depacketizer } from './packetize.ts';
 import { type MediaTime, type Span, between, ms } from './time.ts';

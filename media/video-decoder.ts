@@ -26,8 +26,11 @@ export interface VideoDecoderOptions {
  */
 export class VideoDecoder implements Disposable {
   readonly codec: VideoCodec;
-  readonly #native: NativeCodec;
+  readonly #open: () => NativeCodec;
+  #native: NativeCodec;
   #damaged = 0;
+  /** Of them, those before the decoder last began anew. */
+  #past = 0;
 
   constructor({ codec, threads = 1 }: VideoDecoderOptions) {
     if (!Number.isInteger(threads) || threads < 1) {
@@ -37,7 +40,8 @@ export class VideoDecoder implements Disposable {
     const settings = { threads, thread_type: 'slice', max_pixels: MOST_PIXELS };
     // Without it dav1d gathers pictures before it gives the first. For H.264 the flag would forbid reordering.
     const delay = codec === 'AV1' ? { flags: '+low_delay' } : {};
-    this.#native = new NativeCodec('decoder', DECODERS[codec], { ...settings, ...delay });
+    this.#open = () => new NativeCodec('decoder', DECODERS[codec], { ...settings, ...delay });
+    this.#native = this.#open();
   }
 
   /** How often data gave no picture because it was damaged. */
@@ -55,7 +59,13 @@ export class VideoDecoder implements Disposable {
   flush(): VideoFrame[] {
     this.#native.sendPacket(undefined);
     const rest = this.#pictures();
-    this.#native.reset();
+    if (this.#damaged === this.#past) this.#native.reset();
+    else {
+      // What damaged headers claimed outlasts a reset: libavcodec's VP9 then misses the next key frame, too.
+      this.#native[Symbol.dispose]();
+      this.#native = this.#open();
+      this.#past = this.#damaged;
+    }
     return rest;
   }
 

@@ -19,7 +19,7 @@ const ALSO: Record<string, readonly string[]> = { client: ['gateway/protocol.ts'
 /** Third-party package → the one file that imports it. Types count too: a new major version is one file. */
 const DOORS: Record<string, string> = {
   koffi: 'media/native.ts',
-  mediabunny: 'media/recording.ts',
+  mediabunny: 'media/mediabunny.ts',
   'rubberband-wasm': 'media/rubberband.ts',
   'onnxruntime-node': 'models/runtime/onnx.ts',
   'sherpa-onnx-node': 'models/sherpa/sherpa.ts',

@@ -1,6 +1,7 @@
 import { endOf } from '../../media/audio.ts';
 import { type Anchor, type Clock, clockAt, mediaAt } from '../../media/clock.ts';
-import { type FileProgramme, openFile } from '../../media/file.ts';
+import { openFile } from '../../media/file.ts';
+import type { Programme } from '../../media/programme.ts';
 import { Packetizer } from '../../media/packetize.ts';
 import type { Scope } from '../../media/scope.ts';
 import { type MediaTime, type Span, at, earlier } from '../../media/time.ts';
@@ -18,12 +19,12 @@ export interface FileSourceOptions {
 
 /** A recorded programme, played as if it were live: every sample and every picture comes in when its time has come. */
 export class FileSource {
-  readonly #programme: FileProgramme;
+  readonly #programme: Programme;
   readonly #options: FileSourceOptions;
   readonly #scope: Scope;
   #end: MediaTime;
 
-  private constructor(programme: FileProgramme, start: MediaTime, options: FileSourceOptions, scope: Scope) {
+  private constructor(programme: Programme, start: MediaTime, options: FileSourceOptions, scope: Scope) {
     this.#programme = programme;
     this.#options = options;
     this.#scope = scope;

@@ -6,7 +6,8 @@ import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
 import { ffmpegVersion } from '../../media/ffmpeg.ts';
-import { type FileItem, type FileOptions, openFile } from '../../media/file.ts';
+import { type FileOptions, openFile } from '../../media/file.ts';
+import type { ProgrammeItem } from '../../media/programme.ts';
 import { Scope } from '../../media/scope.ts';
 import { at, seconds } from '../../media/time.ts';
 import { encodeWav } from '../../media/wav.ts';
@@ -67,8 +68,8 @@ beforeAll(() => {
 });
 afterAll(() => rmSync(folder, { recursive: true }));
 
-type Sound = Extract<FileItem, { kind: 'audio' }>;
-type Picture = Extract<FileItem, { kind: 'video' }>;
+type Sound = Extract<ProgrammeItem, { kind: 'audio' }>;
+type Picture = Extract<ProgrammeItem, { kind: 'video' }>;
 
 /** Reads a file to its end, or `until` of media time. */
 async function read(file: string, options: FileOptions = {}, until = Number.POSITIVE_INFINITY) {

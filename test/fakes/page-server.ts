@@ -199,6 +199,7 @@ export function cannedSession(id: string, part: Partial<SessionView> = {}): Sess
     state: 'live',
     reason: null,
     source: { kind: 'webrtc' },
+    ingest: null,
     from: 'en',
     to: ['es', 'ca'],
     createdAt: '2026-01-01T09:00:00.000Z',
