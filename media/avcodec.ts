@@ -19,6 +19,7 @@ const FRAME = {
   linesize: 64,
   width: 104,
   height: 108,
+  samples: 112,
   format: 116,
   pictType: 124,
   pts: 136,
@@ -28,7 +29,11 @@ const FRAME = {
   transfer: 328,
   matrix: 332,
   errors: 376,
+  rate: 208,
+  channels: 448,
 } as const;
+/** `AVCodecContext` (libavcodec/avcodec.h): the one field that no AVOption sets. */
+const CONTEXT = { sampleFormat: 360 } as const;
 
 /** Constants of libavutil and libavcodec 59. */
 const QUIET = -8;
@@ -40,6 +45,8 @@ const FRAME_CORRUPT = 1;
 const INTRA = 1;
 const YUV420P = 0;
 const YUVJ420P = 12;
+/** `AV_SAMPLE_FMT_FLTP`: floats, a plane per channel. */
+const FLOATS = 8;
 /** `AVCOL_RANGE_MPEG`, `AVCOL_RANGE_JPEG`. */
 const LIMITED = 1;
 const FULL = 2;
@@ -96,6 +103,7 @@ function bind() {
     copyPlane: util.func(
       'void av_image_copy_plane(uint8_t *to, int to_stride, const uint8_t *from, int from_stride, int width, int height)',
     ),
+    channels: util.func('void av_channel_layout_default(void *layout, int channels)'),
     pixelName: util.func('const char *av_get_pix_fmt_name(int format)'),
     planePointers: koffi.array('uintptr_t', 3),
     planeStrides: koffi.array('int', 3),
@@ -146,7 +154,12 @@ export class NativeCodec implements Disposable {
    * @throws MissingLibrary
    * @throws CodecError when there is no such codec or it does not take the settings
    */
-  constructor(kind: 'decoder' | 'encoder', name: string, settings: CodecSettings) {
+  constructor(
+    kind: 'decoder' | 'encoder',
+    name: string,
+    settings: CodecSettings,
+    of: 'pictures' | 'sound' = 'pictures',
+  ) {
     const av = avcodec();
     this.#name = name;
     const codec = (kind === 'decoder' ? av.findDecoder(name) : av.findEncoder(name)) as Pointer | null;
@@ -159,6 +172,7 @@ export class NativeCodec implements Disposable {
         const code = av.set(this.#context, key, String(value), SEARCH_CHILDREN) as number;
         if (code < 0) throw new CodecError(`Cannot set ${key} of ${kind} ${name} to ${value}: ${reason(code)}`);
       }
+      if (of === 'sound') koffi.encode(this.#context, CONTEXT.sampleFormat, 'int', FLOATS);
       const code = av.open(this.#context, codec, null) as number;
       if (code < 0) throw new CodecError(`Cannot open ${kind} ${name}: ${reason(code)}`);
     } catch (failure) {
@@ -261,6 +275,36 @@ export class NativeCodec implements Disposable {
       koffi.encode(frame, FRAME.matrix, 'int', colour.matrix);
     }
     check(av.sendFrame(context, picture ? frame : null) as number);
+  }
+
+  /**
+   * Gives an encoder sound, as many samples as it takes at once, a plane per channel. Take all packets afterwards.
+   *
+   * @throws CodecError
+   */
+  sendSound(planes: readonly Float32Array[], sound: { readonly rate: number; readonly pts: number }): void {
+    const av = avcodec();
+    const frame = this.#frame;
+    const length = planes[0]?.length ?? 0;
+    const shape = `${planes.length}x${length}`;
+    if (this.#shape === shape) check(av.makeWritable(frame) as number);
+    else {
+      av.unrefFrame(frame);
+      koffi.encode(frame, FRAME.samples, 'int', length);
+      koffi.encode(frame, FRAME.format, 'int', FLOATS);
+      koffi.encode(frame, FRAME.rate, 'int', sound.rate);
+      av.channels((frame) + BigInt(FRAME.channels), planes.length);
+      check(av.frameBuffer(frame, 0) as number);
+      this.#shape = shape;
+    }
+    const to = koffi.decode(frame, FRAME.data, av.planePointers) as BigUint64Array;
+    const bytes = length * Float32Array.BYTES_PER_ELEMENT;
+    for (const [i, plane] of planes.entries()) {
+      const from = new Uint8Array(plane.buffer, plane.byteOffset, plane.byteLength);
+      av.copyPlane(to[i], bytes, from, bytes, bytes, 1);
+    }
+    koffi.encode(frame, FRAME.pts, 'int64_t', BigInt(sound.pts));
+    check(av.sendFrame(this.#open, frame) as number);
   }
 
   /** The encoder's next packet, in a buffer of its own; `undefined` when it wants more pictures. @throws CodecError */
