@@ -6,6 +6,7 @@ import { nameOf } from '../models/languages.ts';
 import type { Language } from '../pipeline/domain.ts';
 import { Archive } from './archive.ts';
 import { type Config, type SessionSpec, delayOf } from './config.ts';
+import { HostedOutlets, type OutletsOptions } from './hosted-outlets.ts';
 import type { Log } from './log.ts';
 import type {
   ApiError,
@@ -35,6 +36,7 @@ export interface House {
   readonly log: Log;
   /** The built module that is run as session process. */
   readonly program: string;
+  readonly outlets: Pick<OutletsOptions, 'recordings' | 'program'>;
 }
 
 /** Somebody at a socket, as the session sees them. */
@@ -110,6 +112,7 @@ export class HostedSession {
   #publisher: Audience | undefined;
   #viewers = 0;
   #stats: StatsView | null = null;
+  readonly #outlets: HostedOutlets;
   readonly #timers: { input?: NodeJS.Timeout; spawn?: NodeJS.Timeout; watchdog?: NodeJS.Timeout } = {};
   /** Killed on purpose: its death is no crash. */
   #replacing = false;
@@ -123,6 +126,8 @@ export class HostedSession {
     this.#house = house;
     this.#log = house.log.child({ session: id });
     this.#scope = scope;
+    const { outlets, clock } = house;
+    this.#outlets = new HostedOutlets(this, { ...outlets, clock, log: house.log }, scope.child('outlets'));
     this.started = new Promise((ok, refused) => (this.#start = { ok, refused }));
     this.started.catch(() => {});
     this.#offered.set('original', audioTrack('original', spec.from));
@@ -154,6 +159,8 @@ export class HostedSession {
     });
     scope.defer(() => session.#stopProcess());
     session.#spawn();
+    const { hls, record, push } = spec.outputs;
+    if (hls.enabled === 'on' || record || push.length > 0) session.#outlets.start();
     return session;
   }
 
@@ -181,6 +188,10 @@ export class HostedSession {
   }
   get stats(): StatsView | null {
     return this.#stats;
+  }
+  /** Where the programme goes besides WebRTC. */
+  get outlets(): HostedOutlets {
+    return this.#outlets;
   }
   /** Process id of the session process. */
   get pid(): number | undefined {
@@ -443,6 +454,7 @@ export class HostedSession {
         this.#stats = {
           ...message.stats,
           viewers: this.#viewers,
+          outputs: this.#outlets.counts,
           process: { ...message.stats.process, restarts: this.#restarts },
         };
         return this.tell({ event: 'stats', data: this.#stats });

@@ -306,6 +306,38 @@ export async function openHttp(
       },
     );
     v1.get(
+      '/v1/sessions/:id/hls/*',
+      {
+        schema: {
+          summary: 'Low-Latency HLS: index.m3u8 and what it names; DASH: manifest.mpd',
+          tags: ['media'],
+          params: Id.extend({ '*': z.string().max(300) }),
+          response: {
+            200: { description: 'A playlist, a segment or a part.', content: { '*/*': { schema: z.any() } } },
+            ...refusals(404, 409, 503),
+          },
+        },
+      },
+      async (request, reply) => {
+        const session = sessions.get(request.params.id);
+        if (session.spec.outputs.hls.enabled === 'off')
+          throw refuse(
+            'not_found',
+            'This session has no HLS.',
+            'outputs.hls.enabled',
+            'Create it with "auto" or "on".',
+          );
+        const gone = new AbortController();
+        reply.raw.on('close', () => gone.abort());
+        const [, query = ''] = request.url.split('?');
+        const answer = await session.outlets.ask(`${request.params['*']}?${query}`, gone.signal);
+        for (const [name, value] of Object.entries(answer.headers)) {
+          if (value !== undefined && name !== 'connection' && name !== 'keep-alive') reply.header(name, value);
+        }
+        return reply.code((answer.statusCode ?? 502) as 200).send(answer);
+      },
+    );
+    v1.get(
       '/v1/languages',
       { schema: { summary: 'What can be dubbed into what', tags: ['engines'], response: { 200: LanguageListSchema } } },
       async () => ({ languages: languagePairs(options.engines()).map((pair) => ({ ...pair })) }),

@@ -151,6 +151,8 @@ export interface StatsView {
   };
   readonly drops: Readonly<Record<string, number>>;
   readonly viewers: number;
+  /** What outlets have done and lost, by outlet (`hls`, `record`, `push 1`, and `tap`, which feeds them) and name. */
+  readonly outputs: Readonly<Record<string, Readonly<Record<string, number>>>>;
   /** Of the session process. */
   readonly process: {
     readonly cpu: number;

@@ -141,6 +141,11 @@ const Stats: z.ZodType<StatsView> = z
     lines: z.object({ dubbed: z.number(), captionOnly: z.number(), late: z.number(), trimmed: z.number() }),
     drops: z.record(z.string(), z.number()),
     viewers: z.number(),
+    outputs: z
+      .record(z.string(), z.record(z.string(), z.number()))
+      .describe(
+        'What outlets have done and lost, by outlet (hls, record, push 1, and tap, which feeds them) and name.',
+      ),
     process: z.object({ cpu: z.number(), rssMiB: z.number(), restarts: z.number(), uptime: z.number() }),
   })
   .meta({ id: 'Stats' });

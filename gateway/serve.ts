@@ -56,7 +56,14 @@ async function open(config: Config, parts: Parts, scope: Scope): Promise<Gateway
   const program = parts.program ?? entry('./session/main.ts', import.meta.url);
   const sessions = new Sessions(
     {
-      house: { sfu, rtc: config.rtc, clock, log, program },
+      house: {
+        sfu,
+        rtc: config.rtc,
+        clock,
+        log,
+        program,
+        outlets: { program: entry('./outlet/main.ts', import.meta.url), recordings: config.recordings },
+      },
       abilities: parts.abilities ?? abilitiesOf(engines),
       limits: config.limits,
       roots: config.files.roots,

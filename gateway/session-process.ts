@@ -9,8 +9,8 @@ export interface Exit {
   readonly signal: NodeJS.Signals | null;
 }
 
-/** A session process from start to exit. */
-export class SessionProcess {
+/** A process of a session's from start to exit: the one that dubs, unless told, or another that speaks `To` and `From`. */
+export class SessionProcess<To extends { readonly type: string } = ToSession, From = FromSession> {
   readonly pid: number | undefined;
   /** Resolves when the process is gone, however it went; also when it could not be started. */
   readonly exited: Promise<Exit>;
@@ -18,11 +18,11 @@ export class SessionProcess {
   #gone = false;
 
   /** @param file the built module to run @param receive gets everything the process says */
-  constructor(file: string, receive: (message: FromSession) => void) {
+  constructor(file: string, receive: (message: From) => void) {
     const child = fork(file, { execArgv: ['--enable-source-maps'], stdio: ['ignore', 'inherit', 'inherit', 'ipc'] });
     this.#child = child;
     this.pid = child.pid;
-    child.on('message', (message) => receive(message as FromSession));
+    child.on('message', (message) => receive(message as From));
     this.exited = new Promise((resolve) => {
       const gone = (exit: Exit) => {
         this.#gone = true;
@@ -36,7 +36,7 @@ export class SessionProcess {
   }
 
   /** Resolves when the message is on its way. A process that is gone or going hears nothing, which is no error. */
-  send(message: ToSession): Promise<void> {
+  send(message: To | { readonly type: 'stop' }): Promise<void> {
     if (this.#gone || !this.#child.connected) return Promise.resolve();
     return new Promise((sent) => this.#child.send(message, () => sent()));
   }

@@ -1,5 +1,5 @@
 import { NativeCodec } from './avcodec.ts';
-import { type MediaTime, type SampleRate, type Span, later, samples } from './time.ts';
+import { type MediaTime, type SampleRate, later, samples } from './time.ts';
 
 export const AAC_RATE: SampleRate = 48_000;
 /** Samples of one frame (ISO/IEC 14496-3 §4.5.1.1). */

@@ -501,6 +501,7 @@ export class Session implements Sink {
         'datagrams not sent': this.#socket.output.failed,
       },
       viewers: 0,
+      outputs: {},
       process: { ...this.#load.read(), restarts: 0 },
     };
     this.#tell({ type: 'stats', stats });

@@ -269,6 +269,7 @@ export function cannedSession(id: string, part: Partial<SessionView> = {}): Sess
       spending: [],
       lines: { dubbed: 21, captionOnly: 2, late: 1, trimmed: 1 },
       drops: { 'vad.input': 0, 'synthesizer.expired': 1 },
+      outputs: {},
       viewers: 12,
       process: { cpu: 0.42, rssMiB: 312, restarts: 0, uptime: 93 },
     },
