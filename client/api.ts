@@ -2,11 +2,18 @@ import type { LanguageTag, SessionView } from '../gateway/protocol.ts';
 import { Failure, isApiError } from './failure.ts';
 import { token } from './storage.ts';
 
+/** Where a programme comes from, as far as the form asks. */
+export type SourceDraft =
+  | { readonly kind: 'webrtc' }
+  | { readonly kind: 'rtmp' }
+  | { readonly kind: 'srt' }
+  | { readonly kind: 'url'; readonly url: string }
+  | { readonly kind: 'file'; readonly path: string; readonly loop: boolean };
+
 /** The body of `POST /v1/sessions`, as the form fills it in. The gateway has the defaults for what is left out. */
 export interface SessionDraft {
   readonly name?: string;
-  readonly source:
-    { readonly kind: 'webrtc' } | { readonly kind: 'file'; readonly path: string; readonly loop: boolean };
+  readonly source: SourceDraft;
   readonly from: LanguageTag;
   readonly to: readonly LanguageTag[];
   readonly delay: number | 'auto';

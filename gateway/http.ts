@@ -17,9 +17,11 @@ import type { EngineCard } from '../models/engine.ts';
 import { languagePairs } from './abilities.ts';
 import type { Config } from './config.ts';
 import type { HostedSession } from './hosted-session.ts';
+import { ingestOf } from './ingest.ts';
 import { liveCaptions } from './live-captions.ts';
 import type { Log } from './log.ts';
 import type { Metrics } from './metrics.ts';
+import type { SessionView } from './protocol.ts';
 import { Refusal, invalid, refuse } from './refusal.ts';
 import type { SessionRegistry } from './registry.ts';
 import {
@@ -44,6 +46,8 @@ export interface HttpOptions {
   readonly sfu: Sfu;
   readonly registry: SessionRegistry;
   readonly metrics: Metrics;
+  /** The TCP port that RTMP publishers come to. */
+  readonly rtmpPort: () => number;
   readonly engines: () => readonly EngineCard[];
   /** Directory of the built pages; without them `/` says how to build them. */
   readonly pages: string;
@@ -113,10 +117,10 @@ export async function openHttp(
   });
 
   const permitted = tokenCheck(config.auth.token);
+  const bearerOf = (request: FastifyRequest) => /^Bearer (\S+)$/i.exec(request.headers.authorization ?? '')?.[1];
   const guarded = {
     onRequest: async (request: FastifyRequest) => {
-      const [, bearer] = /^Bearer (\S+)$/i.exec(request.headers.authorization ?? '') ?? [];
-      if (!permitted(bearer))
+      if (!permitted(bearerOf(request)))
         throw refuse(
           'unauthorized',
           'This needs the gateway’s token.',
@@ -129,7 +133,12 @@ export async function openHttp(
     Object.fromEntries(statuses.map((status) => [status, ApiErrorSchema]));
   const secured = config.auth.token === undefined ? {} : { security: [{ token: [] }] };
   const Id = z.object({ id: z.string().describe('The session’s id.') });
-  const view = (session: HostedSession) => session.view;
+  /** Where to publish is told to whoever may publish. */
+  const view = (session: HostedSession, request: FastifyRequest): SessionView => {
+    if (!permitted(bearerOf(request))) return session.view;
+    const origin = `${request.protocol}://${request.host}`;
+    return { ...session.view, ingest: ingestOf(session.id, session.spec.source, origin, options.rtmpPort()) };
+  };
 
   await app.register(async (api) => {
     const v1 = api.withTypeProvider<ZodTypeProvider>();
@@ -148,7 +157,7 @@ export async function openHttp(
       },
       async (request, reply) => {
         const session = await sessions.create(request.body);
-        return reply.code(201).header('location', `/v1/sessions/${session.id}`).send(session.view);
+        return reply.code(201).header('location', `/v1/sessions/${session.id}`).send(view(session, request));
       },
     );
     v1.get(
@@ -164,7 +173,7 @@ export async function openHttp(
         },
       },
       async (request) => ({
-        sessions: sessions.list().map(view),
+        sessions: sessions.list().map((session) => view(session, request)),
         ...(request.query.all === 'true' ? { elsewhere: await registry.elsewhere() } : {}),
       }),
     );
@@ -178,7 +187,7 @@ export async function openHttp(
           response: { 200: SessionSchema, ...refusals(404) },
         },
       },
-      async (request) => sessions.get(request.params.id).view,
+      async (request) => view(sessions.get(request.params.id), request),
     );
     v1.patch(
       '/v1/sessions/:id',
@@ -203,7 +212,7 @@ export async function openHttp(
         ];
         if (wanted.length > 8)
           throw refuse('invalid', 'A session is dubbed into at most 8 languages.', to ? 'to' : 'add', 'Remove some.');
-        return (await sessions.setLanguages(id, wanted)).view;
+        return view(await sessions.setLanguages(id, wanted), request);
       },
     );
     v1.delete(

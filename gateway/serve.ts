@@ -95,6 +95,7 @@ async function open(config: Config, parts: Parts, scope: Scope): Promise<Gateway
       sfu,
       registry,
       metrics,
+      rtmpPort: () => config.rtmp.port,
       engines: parts.engines ?? (() => engines.list()),
       pages: parts.pages ?? join(root, 'dist/client'),
     },

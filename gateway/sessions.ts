@@ -3,6 +3,7 @@ import type { Scope } from '../media/scope.ts';
 import type { Config, SessionSpec } from './config.ts';
 import { confined } from './files.ts';
 import { type House, HostedSession } from './hosted-session.ts';
+import { completed } from './ingest.ts';
 import type { ApiError, LanguageTag } from './protocol.ts';
 import { Refusal, refuse } from './refusal.ts';
 
@@ -57,10 +58,13 @@ export class Sessions {
       const path = spec.source.kind === 'file' ? await confined(spec.source.path, roots) : undefined;
       const id = newId();
       const scope = this.#scope.child(id);
-      const session = await HostedSession.open(id, spec, path, house, scope).catch(async (cause: unknown) => {
-        await scope.close();
-        throw cause;
-      });
+      const source = await completed(spec.source);
+      const session = await HostedSession.open(id, { ...spec, source }, path, house, scope).catch(
+        async (cause: unknown) => {
+          await scope.close();
+          throw cause;
+        },
+      );
       this.#sessions.set(id, session);
       await this.#started(session);
       this.#forgetOld();

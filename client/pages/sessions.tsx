@@ -65,7 +65,11 @@ export function SessionsPage() {
       {creating && (
         <CreateSession
           onCreated={(session) =>
-            go(session.source.kind === 'webrtc' ? publishPath(session.id) : watchPath(session.id))
+            session.source.kind === 'webrtc'
+              ? go(publishPath(session.id))
+              : session.ingest
+                ? setCreating(false)
+                : go(watchPath(session.id))
           }
           onCancel={() => {
             setCreating(false);
@@ -111,8 +115,20 @@ export function SessionsPage() {
                 <span>{fitShareWords(session.stats.fit.withinSpeed)}</span>
               )}
               {session.stats && loudnessOf(session.stats) && <span>{loudnessOf(session.stats)}</span>}
-              <span>{session.source.kind === 'file' ? 'From a file' : 'From a browser'}</span>
+              <span>{SOURCE_WORDS[session.source.kind]}</span>
             </p>
+            {session.ingest && session.source.kind !== 'webrtc' && (
+              <p class="facts">
+                <span>
+                  Publish to <code>{session.ingest.url}</code>
+                </span>
+                {session.ingest.key && (
+                  <span>
+                    with the key <code>{session.ingest.key}</code>
+                  </span>
+                )}
+              </p>
+            )}
             <div class="actions">
               <Link to={watchPath(session.id)} class="button" label={`Watch ${session.name}`}>
                 <Icon name="play" /> Watch
@@ -138,6 +154,14 @@ export function SessionsPage() {
   );
 }
 
+const SOURCE_WORDS: Record<SessionView['source']['kind'], string> = {
+  webrtc: 'From a browser',
+  file: 'From a file',
+  url: 'From an address',
+  rtmp: 'From an encoder, by RTMP',
+  srt: 'From an encoder, by SRT',
+  rtp: 'From an encoder, by RTP',
+};
 const viewersWords = (viewers: number) => (viewers === 1 ? '1 viewer' : `${viewers} viewers`);
 const fitShareWords = (share: number) => `${(share * 100).toFixed(0)} % of lines fit`;
 

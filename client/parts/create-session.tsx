@@ -8,6 +8,16 @@ import { Field, FieldError } from './field.tsx';
 
 /** Fields of the form; an error anywhere else is shown above it. */
 const FIELDS = ['name', 'source', 'from', 'to', 'delay', 'denoise', 'mix', 'voices'] as const;
+/** Where the programme comes from. */
+const SOURCES = {
+  webrtc: { name: 'A browser', says: 'Publish a camera, a screen or a file from a page, or by WHIP.' },
+  rtmp: { name: 'An encoder, by RTMP', says: 'OBS and others; the address and the key are shown afterwards.' },
+  srt: { name: 'An encoder, by SRT', says: 'MPEG-TS; the address is shown afterwards.' },
+  url: { name: 'An address', says: 'HLS, a stream or file over HTTP, or RTSP; opened again when it breaks off.' },
+  file: { name: 'A server file', says: 'One that lies on the gateway’s machine.' },
+} as const;
+type SourceKind = keyof typeof SOURCES;
+
 /** What becomes of the original while the dub speaks, with the level (dB) that each begins with. */
 const MIX_MODES = {
   duck: { name: 'Lowered', says: 'The original goes down under the dub.', under: -20 },
@@ -24,8 +34,9 @@ const fieldOf = ({ error }: Failure): FieldName | null =>
 export function CreateSession(props: { onCreated: (session: SessionView) => void; onCancel: () => void }) {
   const [pairs, setPairs] = useState<Map<string, string[]>>(new Map());
   const [name, setName] = useState('');
-  const [kind, setKind] = useState<'webrtc' | 'file'>('webrtc');
+  const [kind, setKind] = useState<SourceKind>('webrtc');
   const [path, setPath] = useState('');
+  const [url, setUrl] = useState('');
   const [loop, setLoop] = useState(true);
   const [from, setFrom] = useState('en');
   const [to, setTo] = useState<readonly string[]>(['es']);
@@ -64,7 +75,7 @@ export function CreateSession(props: { onCreated: (session: SessionView) => void
       props.onCreated(
         await createSession({
           ...(name.trim() && { name: name.trim() }),
-          source: kind === 'webrtc' ? { kind } : { kind, path, loop },
+          source: kind === 'file' ? { kind, path, loop } : kind === 'url' ? { kind, url } : { kind },
           from,
           to: to.filter((tag) => targets.length === 0 || targets.includes(tag)),
           delay: auto ? 'auto' : delay,
@@ -109,20 +120,36 @@ export function CreateSession(props: { onCreated: (session: SessionView) => void
             />
           )}
         </Field>
-        <fieldset class="field">
-          <legend>Source</legend>
-          <div class="segments">
-            <label>
-              <input type="radio" name="kind" checked={kind === 'webrtc'} onChange={() => setKind('webrtc')} />
-              <span>A browser</span>
-            </label>
-            <label>
-              <input type="radio" name="kind" checked={kind === 'file'} onChange={() => setKind('file')} />
-              <span>A server file</span>
-            </label>
-          </div>
-          {kind === 'webrtc' && errorAt('source') && <FieldError id="source-error" text={errorAt('source') ?? ''} />}
-        </fieldset>
+        <Field
+          id="source"
+          label="Source"
+          error={kind === 'file' || kind === 'url' ? undefined : errorAt('source')}
+          hint={SOURCES[kind].says}
+        >
+          {(input) => (
+            <select {...input} value={kind} onChange={(e) => setKind(e.currentTarget.value as SourceKind)}>
+              {Object.entries(SOURCES).map(([value, { name }]) => (
+                <option key={value} value={value}>
+                  {name}
+                </option>
+              ))}
+            </select>
+          )}
+        </Field>
+        {kind === 'url' && (
+          <Field id="url" label="Address" error={errorAt('source')} hint="http, https, rtsp or rtsps.">
+            {(input) => (
+              <input
+                {...input}
+                type="url"
+                value={url}
+                placeholder="https://example.org/live.m3u8"
+                autocomplete="off"
+                onInput={(e) => setUrl(e.currentTarget.value)}
+              />
+            )}
+          </Field>
+        )}
         {kind === 'file' && (
           <Field id="path" label="Path" error={errorAt('source')} hint="Below one of the gateway's media directories.">
             {(input) => (

@@ -195,7 +195,7 @@ describe.skipIf(missing)(`pages${missing ? ` (skipped: ${missing})` : ''}`, () =
     const page = await opened('/', { width: 360, scheme: 'dark' });
     await page.getByRole('button', { name: 'New session' }).click();
     await page.getByLabel('Esperanto').waitFor();
-    await page.getByText('A server file').click();
+    await page.getByLabel('Source').selectOption('file');
     expect(await page.evaluate(() => document.documentElement.scrollWidth)).toBeLessThanOrEqual(360);
     await shot(page, 'create-narrow');
   });
