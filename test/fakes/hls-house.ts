@@ -37,35 +37,28 @@ export function openHls(spec: Partial<HlsSpec> = {}, options: HlsOptions = {}) {
   return { hls, scope, complaints };
 }
 
-/** One thing of each kind after the other, in the order of time; `offset` µs later than it was recorded. */
-export function* inOrder(clips: { readonly [track: string]: EncodedClip }, offset = 0) {
-  const all = Object.entries(clips).flatMap(([id, clip]) =>
-    id.startsWith('video')
-      ? clip.pictures.map((picture) => ({
-          track: id as OutTrack['id'],
-          clip,
-          start: picture.start,
-          picture,
-          sound: undefined,
-        }))
-      : clip.sound.map((sound) => ({
-          track: id as OutTrack['id'],
-          clip,
-          start: sound.start,
-          picture: undefined,
-          sound,
-        })),
-  );
-  for (const one of all.sort((a, b) => a.start - b.start)) yield { ...one, start: at(one.start + offset) };
+type One = { readonly track: OutTrack['id']; readonly clip: EncodedClip; readonly start: MediaTime } & (
+  | { readonly kind: 'picture'; readonly keyFrame: boolean; readonly data: Uint8Array }
+  | { readonly kind: 'sound'; readonly data: Uint8Array }
+);
+/** Pictures and sound in the order of time, `offset` µs later than they were recorded. */
+export function inOrder(clips: { readonly [track: string]: EncodedClip }, offset = 0): One[] {
+  return Object.entries(clips)
+    .flatMap(([id, clip]): One[] => {
+      const track = id as OutTrack['id'];
+      return id.startsWith('video')
+        ? clip.pictures.map((one) => ({ kind: 'picture', track, clip, ...one }))
+        : clip.sound.map((one) => ({ kind: 'sound', track, clip, ...one }));
+    })
+    .map((one) => ({ ...one, start: at(one.start + offset) }))
+    .sort((a, b) => a.start - b.start);
 }
-export function give(
-  hls: Hls,
-  { track: id, clip, start, picture, sound }: ReturnType<typeof inOrder> extends Generator<infer T> ? T : never,
-) {
-  if (picture) {
-    const { width, height } = clip;
-    hls.picture({ track: id, codec: 'H264', width, height, start, keyFrame: picture.keyFrame, data: picture.data });
-  } else if (sound) hls.sound({ track: id, start, data: sound.data });
+export function give(hls: Hls, one: One): void {
+  const { track: id, start, data } = one;
+  const { width, height } = one.clip;
+  if (one.kind === 'picture')
+    hls.picture({ track: id, codec: 'H264', width, height, start, keyFrame: one.keyFrame, data });
+  else hls.sound({ track: id, start, data });
 }
 
 /** The outlet by HTTP, as the gateway serves it, with other files beside it. */

@@ -26,7 +26,7 @@ export function mpd(
   timing: DashTiming,
 ): string {
   const shown = renditions
-    .filter(({ kind, ended }) => kind !== 'captions' && !ended)
+    .filter(({ kind, gone }) => kind !== 'captions' && !gone)
     .map((rendition) => ({ rendition, segments: windowOf(rendition).filter(({ complete }) => complete) }));
   const all = shown.flatMap(({ segments }) => segments);
   const epochs = [...new Set(all.map(({ discontinuities }) => discontinuities))].sort((a, b) => a - b);

@@ -87,7 +87,7 @@ export class Hls implements Outlet {
     );
     for (const [id, lane] of this.#lanes) {
       if (taken.some((track) => track.id === id)) continue;
-      if (lane.rendition) end(lane.rendition);
+      if (lane.rendition) end(lane.rendition, true);
       this.#lanes.delete(id);
     }
     for (const track of taken)
@@ -101,7 +101,7 @@ export class Hls implements Outlet {
     for (const language of spoken) this.#caption(language);
     for (const [language, { rendition }] of this.#captions)
       if (language !== this.#context.from && !spoken.has(language)) {
-        end(rendition);
+        end(rendition, true);
         this.#captions.delete(language);
       }
   }
@@ -172,7 +172,7 @@ export class Hls implements Outlet {
     if (!this.#over) {
       this.#over = true;
       this.#take(this.#segmenter.end());
-      for (const rendition of this.#library.renditions) end(rendition);
+      for (const rendition of this.#library.renditions) end(rendition, false);
       this.#waiters.close();
     }
     return Promise.resolve();
@@ -225,10 +225,11 @@ export class Hls implements Outlet {
   }
 }
 
-const end = (rendition: Rendition) => {
+const end = (rendition: Rendition, gone: boolean) => {
   const last = rendition.segments.at(-1);
   if (last && !last.complete) last.complete = true;
   rendition.ended = true;
+  rendition.gone ||= gone;
 };
 
 /** Whether a decoder that was made for one takes the other: parameter sets in the samples say the rest. */

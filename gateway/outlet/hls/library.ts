@@ -57,6 +57,7 @@ export class Library {
       inits: [],
       segments: [],
       ended: false,
+      gone: false,
     };
     this.renditions.push(rendition);
     return rendition;
@@ -139,8 +140,7 @@ export class Library {
     const samples = items.map((item, n) => {
       const from = ticks(item.start);
       const after = items[n + 1]?.start ?? next;
-      const duration =
-        after === undefined ? Math.max(ticks(end) - from, STILL) : ticks(after) - from;
+      const duration = after === undefined ? Math.max(ticks(end) - from, STILL) : ticks(after) - from;
       return { duration, sync: item.keyFrame, data: item.data };
     });
     return fragment((this.#fragments += 1), ticks(items[0]?.start ?? start), samples);
@@ -185,7 +185,7 @@ export class Library {
     }
     for (let n = this.renditions.length - 1; n >= 0; n -= 1) {
       const rendition = this.renditions[n];
-      if (rendition?.ended && rendition.segments.length === 0) this.renditions.splice(n, 1);
+      if (rendition?.gone && rendition.segments.length === 0) this.renditions.splice(n, 1);
     }
   }
 }

@@ -102,7 +102,7 @@ export function mediaPlaylist(
  */
 export function multivariant(renditions: readonly Rendition[], from: string): string {
   const of = (kind: Rendition['kind']) =>
-    renditions.filter((one) => one.kind === kind && !one.ended && one.segments.length > 0);
+    renditions.filter((one) => one.kind === kind && !one.gone && one.segments.length > 0);
   const [pictures, sounds, captions] = [of('video'), of('audio'), of('captions')];
   const own = new Set(pictures.flatMap(({ language }) => language ?? []));
   const lines = ['#EXTM3U', `#EXT-X-VERSION:${VERSION}`];

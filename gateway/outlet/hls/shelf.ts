@@ -44,6 +44,8 @@ export interface Rendition {
   segments: Segment[];
   /** Nothing follows. */
   ended: boolean;
+  /** Its track is gone while the programme goes on: no player should begin with it. */
+  gone: boolean;
 }
 
 export const endOf = ({ parts, start }: Segment): MediaTime => parts.at(-1)?.end ?? start;
