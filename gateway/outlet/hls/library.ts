@@ -66,7 +66,7 @@ export class Library {
   /** A part with what its pictures or its sound are of. */
   add(rendition: Rendition, cut: Cut, format: PictureFormat | number | undefined, changed: boolean): void {
     const { items, boundary, start, end } = cut;
-    const segment = this.#segment(rendition, boundary, () => this.#init(rendition, boundary, format, changed));
+    const segment = this.#segment(rendition, cut, () => this.#init(rendition, boundary, format, changed));
     const body = rendition.kind === 'video' ? this.#pictures(cut) : this.#sound(items, start);
     const independent = rendition.kind === 'audio' || items[0]?.keyFrame === true;
     if (rendition.kind === 'video') segment.pictures += items.length;
@@ -75,9 +75,10 @@ export class Library {
   }
 
   /** The piece of captions that goes with a part. */
-  caption(rendition: Rendition, captions: CaptionTrack, { boundary, start, end, last }: Cut): void {
+  caption(rendition: Rendition, captions: CaptionTrack, cut: Cut): void {
+    const { boundary, start, end, last } = cut;
     if (rendition.segments.length === 0 && rendition.inits.length === 0 && !this.#begins(boundary, start)) return;
-    const segment = this.#segment(rendition, boundary, () => 0);
+    const segment = this.#segment(rendition, cut, () => 0);
     this.#publish(segment, { start, end, independent: true, body: captions.file({ start, end }) }, last);
     if (last) {
       segment.body = captions.file({ start: segment.start, end });
@@ -95,7 +96,7 @@ export class Library {
     if (last) this.segments += 1;
   }
 
-  #segment(rendition: Rendition, boundary: Boundary, init: () => number): Segment {
+  #segment(rendition: Rendition, { boundary, start }: Cut, init: () => number): Segment {
     const number = this.first + boundary.index;
     const open = rendition.segments.at(-1);
     if (open?.number === number) return open;
@@ -106,7 +107,7 @@ export class Library {
       ];
     const segment: Segment = {
       number,
-      start: boundary.start,
+      start,
       discontinuity: boundary.discontinuity && rendition.segments.length > 0,
       discontinuities: this.#discontinuities.findLast(({ index }) => index <= boundary.index)?.count ?? 0,
       init: init(),
