@@ -1,5 +1,16 @@
+import { MonotonicClock } from '../../media/clock.ts';
+import { Hls } from './hls/hls.ts';
 import type { Openers } from './outlets.ts';
+import { Push } from './push.ts';
 
-const absent = () => Promise.reject(new TypeError('not wired'));
+const clock = new MonotonicClock();
 /** The outlets there are. */
-export const OPENERS: Openers = { hls: absent, record: absent, push: absent };
+export const OPENERS: Openers = {
+  hls: async ({ outputs }, context, scope) => Hls.open(outputs.hls, context, scope, { clock }),
+  push: async ({ outputs }, which, context, scope) => {
+    const spec = outputs.push[which];
+    if (!spec) throw new RangeError(`Cannot open push ${which}: there are ${outputs.push.length}`);
+    return Push.open(spec, context, clock, scope);
+  },
+  record: () => Promise.reject(new TypeError('not wired')),
+};

@@ -4,29 +4,16 @@ import type { Clock } from '../../media/clock.ts';
 import type { Scope } from '../../media/scope.ts';
 import type { MediaTime } from '../../media/time.ts';
 import { MediaSocket } from '../session/socket.ts';
+import type { Answer, Question } from './hls/counter.ts';
 import type { FromOutlets, ToOutlets } from './ipc.ts';
 import type { Outlet, OutletContext } from './outlet.ts';
 import { Tap } from './tap.ts';
 
 type Start = Extract<ToOutlets, { type: 'start' }>;
 
-/** What is asked of an outlet over HTTP: everything below `/v1/sessions/{id}/hls/`. */
-export interface Asked {
-  /** Below `hls/`, e.g. `index.m3u8`. */
-  readonly path: string;
-  readonly query: URLSearchParams;
-  /** Aborts when whoever asked has gone. */
-  readonly signal: AbortSignal;
-}
-export interface Answer {
-  readonly status: number;
-  readonly headers: Readonly<Record<string, string>>;
-  readonly body: Uint8Array | string;
-}
-
 /** An outlet that is asked for what it has. */
 export interface Served extends Outlet {
-  answer(asked: Asked): Promise<Answer>;
+  answer(question: Question): Promise<Answer>;
 }
 
 /** How outlets are opened. One that cannot be opened is complained about, and the others go on without it. */
@@ -162,7 +149,7 @@ export class Outlets {
       const gone = new AbortController();
       response.on('close', () => gone.abort());
       const url = new URL(request.url ?? '/', 'http://localhost');
-      const asked = { path: url.pathname.slice(1), query: url.searchParams, signal: gone.signal };
+      const asked = { path: url.pathname.slice(1), query: Object.fromEntries(url.searchParams), signal: gone.signal };
       this.#openHls()
         .then((hls) => hls.answer(asked))
         .catch((failure: unknown): Answer => {

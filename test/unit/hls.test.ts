@@ -30,14 +30,14 @@ function programme(
   probe = () => {},
   sounds: OutTrack['id'][] = ['original', 'dub:es'],
 ) {
-  const all = [...pictures.map((one) => ({ at: one.start as number, give: () => hls.picture(one) }))];
+  const all = [...pictures.map((one) => ({ at: one.start, give: () => hls.picture(one) }))];
   for (const track of sounds)
     for (let n = 0; (n * 1_024e6) / 48_000 < until; n += 1) {
       const start = at((n * 1_024e6) / 48_000);
       all.push({ at: start, give: () => hls.sound({ track, start, data: FRAME }) });
     }
   for (let tick = 250_000; tick < until; tick += 250_000)
-    all.push({ at: tick, give: () => hls.tick(tick as ClockTime, at(tick)) });
+    all.push({ at: at(tick), give: () => hls.tick(tick as ClockTime, at(tick)) });
   for (const one of all.sort((a, b) => a.at - b.at)) {
     one.give();
     probe();

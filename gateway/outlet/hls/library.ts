@@ -11,7 +11,7 @@ import {
 } from '../../../media/fmp4.ts';
 import { type MediaTime, sampleIndex } from '../../../media/time.ts';
 import type { OutTrack } from '../outlet.ts';
-import { CaptionTrack } from './captions.ts';
+import { type CaptionTrack } from './captions.ts';
 import type { Boundary, Cut, Item } from './segmenter.ts';
 import { type Init, type Rendition, type Segment, bytesOf, endOf } from './shelf.ts';
 
