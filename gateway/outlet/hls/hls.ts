@@ -82,9 +82,8 @@ export class Hls implements Outlet {
   }
 
   tracks(tracks: readonly OutTrack[]): void {
-    const taken = tracks.filter(
-      ({ id, kind, codec }) => !id.startsWith('voice:') && (kind === 'audio' || codec === 'H264'),
-    );
+    // Whatever pictures are sent as, they come here as H.264.
+    const taken = tracks.filter(({ id }) => !id.startsWith('voice:'));
     for (const [id, lane] of this.#lanes) {
       if (taken.some((track) => track.id === id)) continue;
       if (lane.rendition) end(lane.rendition, true);
