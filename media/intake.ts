@@ -50,7 +50,10 @@ export class Intake {
         }
         const next = (this.#pending ??= this.#source.next());
         const waits = enough ? Promise.race([next, enough]) : within(next, patience, 'the sender');
-        const came = await Promise.race([waits, closed]);
+        const came = await Promise.race([waits, closed]).catch((cause: unknown) => {
+          signal.throwIfAborted();
+          throw cause instanceof StreamAway ? cause : new StreamAway('The sender broke off', { cause });
+        });
         if (came === 'enough') break;
         this.#pending = undefined;
         if (came.done) this.#ended = true;

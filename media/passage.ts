@@ -104,6 +104,7 @@ export function videoArguments(video: VideoStream, passage: Passage): string[] {
       : ['libvpx', '-deadline', 'realtime', '-cpu-used', '16', '-lag-in-frames', '0', '-auto-alt-ref', '0'];
   // One thread: libvpx's threads wait for each other by spinning, and took five times the processor time of one.
   const keyFrames = ['-force_key_frames', `expr:gte(t,n_forced*${KEY_FRAMES / 1_000_000})`];
-  const rate = ['-b:v', `${bitrate}k`, '-g', '600', ...keyFrames];
+  // Times stay as they are; unless told, the encoder rounds them to whole pictures, half a picture beside the sound.
+  const rate = ['-enc_time_base:v', '1:1000', '-b:v', `${bitrate}k`, '-g', '600', ...keyFrames];
   return ['-vf', filters.join(','), '-c:v', ...encoder, ...rate, '-threads:v', '1'];
 }

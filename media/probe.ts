@@ -49,6 +49,7 @@ export interface Probed {
   readonly programs?: readonly { readonly streams?: readonly ProbedStream[] }[];
   readonly streams?: readonly ProbedStream[];
   readonly packets?: readonly {
+    readonly stream_index?: number;
     readonly pts_time?: string;
     readonly duration_time?: string;
     readonly flags?: string;
@@ -120,7 +121,7 @@ export async function probe(path: string, field: string, scope: Scope): Promise<
   return contentsOf({ ...probed, ...pictures });
 }
 
-/** What was found, in our words; `packets` are those of the pictures. */
+/** What was found, in our words; `packets` are those of the pictures, and maybe others. */
 export function contentsOf(probed: Probed): Contents {
   const { format, packets = [] } = probed;
   const { audio, video } = tracksOf(probed);
@@ -136,7 +137,12 @@ export function contentsOf(probed: Probed): Contents {
           channels: audio.channels ?? 1,
         }
       : null,
-    video: video ? videoOf(video, packets) : null,
+    video: video
+      ? videoOf(
+          video,
+          packets.filter(({ stream_index }) => stream_index === video.index),
+        )
+      : null,
   };
 }
 

@@ -45,6 +45,8 @@ const HEADS = [
   { bytes: 4_000_000, time: seconds(2.5) },
   { bytes: 8_000_000, time: seconds(5) },
 ] as const;
+/** Bytes that a sender which breaks off at once has sent at most; no container tells anything in less. */
+const LEAST = 400;
 /** What looking takes beyond the source's silence: some seconds of packets. */
 const LOOKING = seconds(5);
 /** How many seconds of packets are looked at for pictures out of order and key frames. */
@@ -124,14 +126,18 @@ async function lookInto(from: FfmpegInput, intake: Intake | undefined, look: Loo
     try {
       return await (intake ? asked : within(asked, (look.patience + LOOKING) as Span, from.what));
     } catch (failure) {
-      throw failure instanceof FfmpegError ? troubleOf(failure, from.what, look.field) : failure;
+      if (!(failure instanceof FfmpegError)) throw failure;
+      const trouble = troubleOf(failure, from.what, look.field);
+      // Bytes that are there cannot come back as others.
+      const never = intake !== undefined && trouble instanceof StreamAway;
+      throw never ? notMedia(from.what, look.field, 'it is not media that FFmpeg reads', trouble.cause) : trouble;
     }
   };
   let found: Probed = {};
   if (!intake) found = await ask(from.stdin);
   for (const { bytes, time } of intake ? HEADS : []) {
     const head = await intake!.collect(bytes, time, look.patience, scope.signal);
-    if (head.length === 0) throw new StreamAway(`Cannot open ${from.what}: it ended before it began`);
+    if (head.length < LEAST) throw new StreamAway(`Cannot open ${from.what}: it ended before it began`);
     found = await ask(head);
     if (isTold(found) || intake!.ended) break;
   }
