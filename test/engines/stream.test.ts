@@ -333,7 +333,7 @@ describe.skipIf(why)(`live sources (skipped: ${why})`, () => {
     const args = ['-v', 'error', '-re', '-stream_loop', '1', '-i', path('plain.mp4'), '-sdp_file', path('a.sdp')];
     const child = spawn('ffmpeg', [
       ...args,
-      ...['-map', 'v', '-c', 'copy', '-bsf:v', 'dump_extra', ...out, `rtp://127.0.0.1:${video}`],
+      ...['-map', 'v', '-c', 'copy', ...out, `rtp://127.0.0.1:${video}`],
       ...['-map', 'a', '-c:a', 'libopus', ...out, `rtp://127.0.0.1:${audio}`],
     ]);
     try {
