@@ -29,6 +29,8 @@ export interface Running {
   readonly stdout: Readable;
   readonly stdin: Writable;
   readonly done: Promise<void>;
+  /** What it said last. It ends well after an input that broke off, and only says so. */
+  lines(): readonly string[];
 }
 
 /** The program's path: `LIVEDUB_FFMPEG`, or the one in PATH. ffprobe lies beside it. */
@@ -63,7 +65,8 @@ function run(program: 'ffmpeg' | 'ffprobe', args: readonly string[], scope: Scop
   });
   // A program that ends early closes its end of our pipe; what matters is how it ended.
   child.stdin.on('error', () => {});
-  const done = ended(child, program, () => (rest ? [...lines, rest] : lines)).catch((failure: unknown) => {
+  const said = () => (rest ? [...lines, rest] : lines);
+  const done = ended(child, program, said).catch((failure: unknown) => {
     if (!scope.signal.aborted) throw failure;
   });
   done.catch(() => {});
@@ -72,7 +75,7 @@ function run(program: 'ffmpeg' | 'ffprobe', args: readonly string[], scope: Scop
     child.stdout.destroy();
     await done.catch(() => {});
   });
-  return { stdout: child.stdout, stdin: child.stdin, done };
+  return { stdout: child.stdout, stdin: child.stdin, done, lines: said };
 }
 
 async function ended(child: ChildProcess, program: string, lines: () => string[]): Promise<void> {
@@ -91,14 +94,24 @@ async function ended(child: ChildProcess, program: string, lines: () => string[]
 }
 
 /** What ffprobe says about a file, as JSON; `args` choose what is asked. */
-export async function ffprobe(path: string, args: readonly string[], scope: Scope): Promise<unknown> {
+export const ffprobe = (path: string, args: readonly string[], scope: Scope): Promise<unknown> =>
+  ffprobeInput(inputFile(path), args, undefined, scope);
+
+/** The same about any input: its arguments with `-i`, and what goes into its `pipe:0`. */
+export async function ffprobeInput(
+  input: readonly string[],
+  args: readonly string[],
+  bytes: Uint8Array | undefined,
+  scope: Scope,
+): Promise<unknown> {
   const own = scope.child('ffprobe');
   try {
-    const { stdout, done } = run(
+    const { stdout, stdin, done } = run(
       'ffprobe',
-      ['-hide_banner', '-loglevel', 'error', '-of', 'json', ...args, ...inputFile(path)],
+      ['-hide_banner', '-loglevel', 'error', '-of', 'json', ...args, ...input],
       own,
     );
+    if (bytes) stdin.end(bytes);
     const [text] = await Promise.all([textOf(stdout), done]);
     return JSON.parse(text) as unknown;
   } catch (failure) {

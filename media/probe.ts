@@ -39,15 +39,17 @@ export interface VideoStream {
 }
 
 /** Formats that FFmpeg opens and that are no programme: text drawn as pictures, lists of other files, stills. */
-const NO_PROGRAMME = /^(tty|hls|dash|concat|sdp|rtsp|image2|image2pipe|.*_pipe|ass|srt|webvtt|lrc|ffmetadata)$/;
+export const NO_PROGRAMME = /^(tty|hls|dash|concat|sdp|rtsp|image2|image2pipe|.*_pipe|ass|srt|webvtt|lrc|ffmetadata)$/;
 /** How far into the file pictures are looked at. */
 const LOOK = 30;
 
 // What we read of ffprobe's JSON. It is our own tool's output; what is missing is `undefined`.
-interface Probed {
+export interface Probed {
   readonly format?: { readonly format_name?: string; readonly duration?: string };
+  readonly programs?: readonly { readonly streams?: readonly ProbedStream[] }[];
   readonly streams?: readonly ProbedStream[];
   readonly packets?: readonly {
+    readonly stream_index?: number;
     readonly pts_time?: string;
     readonly duration_time?: string;
     readonly flags?: string;
@@ -107,22 +109,25 @@ export async function probe(path: string, field: string, scope: Scope): Promise<
       throw cause;
     }
   };
-  const { format, streams = [] } = await ask('-show_format', '-show_streams');
-  const container = format?.format_name ?? '';
+  const probed = await ask('-show_format', '-show_streams');
+  const container = probed.format?.format_name ?? '';
   if (container.split(',').some((one) => NO_PROGRAMME.test(one))) throw noMedia(`it is ${container}, not a programme`);
 
-  const audio = best(streams.filter((stream) => stream.codec_type === 'audio' && Number(stream.sample_rate) > 0));
-  const video = best(
-    streams.filter((stream) => stream.codec_type === 'video' && !stream.disposition?.attached_pic && stream.width),
-  );
+  const { audio, video } = tracksOf(probed);
   if (!audio && !video) throw noMedia('it has neither sound nor moving pictures');
-  const packets = video
-    ? ((await ask('-select_streams', String(video.index), '-read_intervals', `%+${LOOK}`, '-show_packets')).packets ??
-      [])
-    : [];
+  const pictures = video
+    ? await ask('-select_streams', String(video.index), '-read_intervals', `%+${LOOK}`, '-show_packets')
+    : {};
+  return contentsOf({ ...probed, ...pictures });
+}
+
+/** What was found, in our words; `packets` are those of the pictures, and maybe others. */
+export function contentsOf(probed: Probed): Contents {
+  const { format, packets = [] } = probed;
+  const { audio, video } = tracksOf(probed);
   const length = Number(format?.duration ?? Math.max(...[audio, video].map((stream) => Number(stream?.duration ?? 0))));
   return {
-    container,
+    container: format?.format_name ?? '',
     duration: length > 0 ? seconds(length) : null,
     audio: audio
       ? {
@@ -132,8 +137,32 @@ export async function probe(path: string, field: string, scope: Scope): Promise<
           channels: audio.channels ?? 1,
         }
       : null,
-    video: video ? videoOf(video, packets) : null,
+    video: video
+      ? videoOf(
+          video,
+          packets.filter(({ stream_index }) => stream_index === video.index),
+        )
+      : null,
   };
+}
+
+/** The sound and the pictures that are played: of several programmes (MPEG-TS, HLS in several sizes), those with the largest picture. */
+function tracksOf({ streams = [], programs = [] }: Probed) {
+  const among = (all: readonly ProbedStream[]) => ({
+    audio: best(all.filter((stream) => stream.codec_type === 'audio' && Number(stream.sample_rate) > 0)),
+    video: best(
+      all.filter((stream) => stream.codec_type === 'video' && !stream.disposition?.attached_pic && stream.width),
+    ),
+  });
+  const all = among(streams);
+  if (programs.length < 2) return all;
+  const each = programs.map((program) => {
+    const indices = new Set(program.streams?.map(({ index }) => index));
+    return among(streams.filter(({ index }) => indices.has(index)));
+  });
+  const area = ({ video }: typeof all) => (video?.width ?? 0) * (video?.height ?? 0);
+  const [largest] = each.sort((a, b) => area(b) - area(a));
+  return { audio: largest?.audio ?? all.audio, video: largest?.video ?? all.video };
 }
 
 /** The stream that a player picks: the first that is marked as default, else the first. */

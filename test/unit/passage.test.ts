@@ -1,5 +1,5 @@
 import { expect, test } from 'vitest';
-import { passageOf } from '../../media/file.ts';
+import { passageOf } from '../../media/passage.ts';
 import type { VideoStream } from '../../media/probe.ts';
 import { seconds } from '../../media/time.ts';
 
