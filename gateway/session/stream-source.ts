@@ -225,7 +225,13 @@ export class StreamSource {
     this.#gathered = undefined;
     const [first] = gathered;
     if (!first) return;
-    const origin = gathered.reduce((least, { item, came }) => Math.min(least, came - timed(item).due), Infinity);
+    let [origin, newest] = [Infinity, timed(first.item).due];
+    for (const { item, came } of gathered) {
+      const { due } = timed(item);
+      // Behind a jump times say nothing about those before it.
+      if (Math.abs(between(newest, due)) > AHEAD) break;
+      [origin, newest] = [Math.min(origin, came - due), due];
+    }
     this.#begin(first.item.start, origin);
     for (const { item, came } of gathered) this.#give(item, this.#times.place(timed(item), came, this.#least));
   }
