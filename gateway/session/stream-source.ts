@@ -304,7 +304,7 @@ const timed = (item: ProgrammeItem): Timed => ({
 function whyOf(failure: unknown, told: { readonly state: SourceState; readonly reason: string | null }): string {
   if (told.state === 'away' && told.reason === SILENT && (failure === undefined || isAbort(failure))) return SILENT;
   if (failure === undefined) return 'it has ended';
-  const message = failure instanceof Error ? failure.message : String(failure);
+  const message = failure instanceof Error ? failure.message : 'it broke off';
   return (message.split('\n')[0] ?? '').replace(/[.\s]+$/, '').slice(0, 300) || 'it broke off';
 }
 const isAbort = (failure: unknown) => failure instanceof Error && failure.name === 'AbortError';

@@ -89,7 +89,7 @@ export class StreamTimes {
     const { behind, measured } = this.#options;
     const usual = measured ? (this.#floor.value ?? 0) : 0;
     const late = (offset: number) => between(clockAt(anchor, at(item.due + offset)), now) - usual;
-    const fits = (offset: number) => late(offset) >= -this.#ahead && late(offset) <= behind;
+    const fits = (offset: number) => late(offset) + this.#ahead >= 0 && late(offset) <= behind;
     const old = this.#old && now < this.#old.until && fits(this.#old.offset) ? this.#old.offset : undefined;
     if (fits(this.#offset)) {
       if (old !== undefined && Math.abs(late(old)) < Math.abs(late(this.#offset))) return at(item.start + old);
