@@ -23,7 +23,7 @@ import { Refusal, refuse } from './refusal.ts';
 import { Relay } from './relay.ts';
 import { RestartPolicy } from './restart-policy.ts';
 import { Room } from './room.ts';
-import { shown } from './source-spec.ts';
+import { isStream, shown } from './source-spec.ts';
 import { SessionProcess, type Exit } from './session-process.ts';
 import type { FromSession, InputTrack, OutputTrack, Resume, ToSession } from './session/ipc.ts';
 import type { Sfu } from './sfu.ts';
@@ -106,6 +106,8 @@ export class HostedSession {
   #sending = false;
   #wasLive = false;
   #inputs: readonly InputTrack[] = [];
+  /** What the process says of a source that is a stream. */
+  #source: Pick<Extract<FromSession, { type: 'source' }>, 'state' | 'reason'> = { state: 'opening', reason: null };
   /** `input` messages that the process has not acted on yet. */
   #unanswered = 0;
   #inputUntil = -Infinity;
@@ -170,6 +172,12 @@ export class HostedSession {
     if (this.#spec.source.kind === 'file') return this.#wasLive ? 'restarting' : 'starting';
     return this.#hasInput && this.#wasLive ? 'restarting' : 'waiting';
   }
+  /** Why it is not as it should be: a sentence for a person. */
+  get reason(): string | null {
+    const { state, reason } = this.#source;
+    if (this.#reason !== null || state !== 'away') return this.#reason;
+    return reason === null ? 'The source is away.' : `The source is away: ${reason}. It is tried again.`;
+  }
   /** Nothing more will come of it. */
   get over(): boolean {
     return this.#phase === 'ended' || this.#phase === 'failed';
@@ -218,7 +226,7 @@ export class HostedSession {
       id: this.id,
       name,
       state: this.state,
-      reason: this.#reason,
+      reason: this.reason,
       source: shown(source),
       ingest: null,
       from,
@@ -350,15 +358,30 @@ export class HostedSession {
 
   #input(tracks: readonly InputTrack[]): void {
     if (this.#inputs.length > 0 && tracks.length === 0) {
-      // What was published is still being shown for as long as the delay.
-      const delay = seconds(this.#stats?.delay.measured ?? delayOf(this.#spec).start);
-      this.#inputUntil = this.#house.clock.now() + delay;
-      clearTimeout(this.#timers.input);
-      this.#timers.input = setTimeout(() => this.#settle(), toMs(delay) + 1);
+      this.#inputEnds();
     }
     this.#inputs = tracks;
     this.#log.info({ tracks: tracks.map(({ mimeType, ssrc }) => ({ mimeType, ssrc })) }, 'input changed');
     this.#announceInput();
+    this.#settle();
+  }
+
+  /** What came last is still being shown for as long as the delay. */
+  #inputEnds(): void {
+    const delay = seconds(this.#stats?.delay.measured ?? delayOf(this.#spec).start);
+    this.#inputUntil = this.#house.clock.now() + delay;
+    clearTimeout(this.#timers.input);
+    this.#timers.input = setTimeout(() => this.#settle(), toMs(delay) + 1);
+  }
+
+  #sourceIs({ state, reason }: Extract<FromSession, { type: 'source' }>): void {
+    // A process that takes over opens what its predecessor had: the source is as it was until it is known otherwise.
+    if (state === 'opening' && this.#wasLive) return;
+    if (this.#source.state === 'live' && state === 'away') this.#inputEnds();
+    if (this.#source.state !== state || this.#source.reason !== reason) {
+      this.#log.info({ state, reason }, 'source');
+    }
+    this.#source = { state, reason };
     this.#settle();
   }
 
@@ -376,7 +399,9 @@ export class HostedSession {
   }
 
   get #hasInput(): boolean {
-    return this.#spec.source.kind === 'file' || this.#inputs.length > 0 || this.#house.clock.now() < this.#inputUntil;
+    const { source } = this.#spec;
+    const comes = isStream(source) ? this.#source.state === 'live' : this.#inputs.length > 0;
+    return source.kind === 'file' || comes || this.#house.clock.now() < this.#inputUntil;
   }
 
   async #requestKeyFrames(): Promise<void> {
@@ -432,6 +457,8 @@ export class HostedSession {
       }
       case 'video':
         return this.#then(() => this.#offerVideos(message.tracks));
+      case 'source':
+        return this.#sourceIs(message);
       case 'live':
         this.#sending = true;
         this.#wasLive = true;
@@ -578,7 +605,7 @@ export class HostedSession {
 
   /** Says the state if it has changed. */
   #settle(): void {
-    const [state, reason] = [this.state, this.#reason];
+    const [state, reason] = [this.state, this.reason];
     if (state === this.#told.state && reason === this.#told.reason) return;
     this.#told = { state, reason };
     this.tell({ event: 'state', data: { state, reason } });

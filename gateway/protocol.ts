@@ -183,7 +183,7 @@ export interface SessionView {
   readonly id: string;
   readonly name: string;
   readonly state: SessionState;
-  /** A sentence for a person when `state` is `failed` or `restarting`. */
+  /** A sentence for a person when `state` is `failed` or `restarting`, and while a source that is a stream is away. */
   readonly reason: string | null;
   readonly source: SourceView;
   /** Where an encoder publishes to it; only for whoever may publish. */

@@ -1,6 +1,6 @@
 import { AV1, depacketizeAv1 } from './av1.ts';
 import { type NalFraming, H264, depacketizeH264, frameOf, nalUnits, packetizeH264 } from './h264.ts';
-import type { PayloadFormat, PictureId } from './payload.ts';
+import { type PayloadFormat, type PictureId, pictureIdBytes } from './payload.ts';
 import type { VideoCodec } from './video.ts';
 import { VP8, depacketizeVp8, packetizeVp8, vp8PictureId } from './vp8.ts';
 import { VP9, depacketizeVp9, packetizeVp9, vp9PictureId } from './vp9.ts';
@@ -17,6 +17,15 @@ export const startsFrame = (codec: VideoCodec, payload: Uint8Array): boolean => 
 /** What a picture's descriptors call it; `undefined` where they do not, and for codecs whose descriptors cannot. */
 export function pictureIdOf(codec: VideoCodec, payload: Uint8Array): PictureId | undefined {
   return codec === 'VP8' ? vp8PictureId(payload) : codec === 'VP9' ? vp9PictureId(payload) : undefined;
+}
+
+/** The payload with another picture id of the same length in its descriptor; the payload itself where it has none. */
+export function withPictureId(codec: VideoCodec, payload: Uint8Array, id: PictureId): Uint8Array {
+  const before = pictureIdOf(codec, payload);
+  if (before?.bits !== id.bits) return payload;
+  const copy = payload.slice();
+  copy.set(pictureIdBytes(id), codec === 'VP8' ? 2 : 1);
+  return copy;
 }
 
 /** One encoded picture as RTP payloads of at most {@link MAX_PAYLOAD} bytes, in order. */

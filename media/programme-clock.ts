@@ -280,8 +280,8 @@ export class TrackClock {
   }
 }
 
-/** The lowest of the values of the last one to two `window`s. */
-class Floor {
+/** The lowest of the values of the last one to two `window`s; both in one unit, µs. */
+export class Floor {
   readonly window: number;
   #since = 0;
   #current = Infinity;

@@ -94,6 +94,11 @@ export type FromSession =
    * `start`/`add-language`.
    */
   | { readonly type: 'video'; readonly tracks: readonly Omit<OutputTrack, 'ssrc' | 'rtpBase'>[] }
+  /**
+   * How a stream that is pulled, or pushed to us, is: `opening` (it has not come yet), `live`, or `away`, and then why, as
+   * a clause without a full stop. It is tried again for as long as the session lasts.
+   */
+  | { readonly type: 'source'; readonly state: 'opening' | 'live' | 'away'; readonly reason: string | null }
   /** First picture or sound has been sent. */
   | { readonly type: 'live' }
   | { readonly type: 'cue'; readonly cue: CueView }

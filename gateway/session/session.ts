@@ -1,6 +1,6 @@
 import { Subject } from 'rxjs';
 import { type AudioChunk, endOf } from '../../media/audio.ts';
-import { type Anchor, type Clock, clockAt, pace } from '../../media/clock.ts';
+import { type Anchor, type Clock, clockAt, mediaAt, pace } from '../../media/clock.ts';
 import { rubberband } from '../../media/rubberband.ts';
 import type { Scope } from '../../media/scope.ts';
 import { type MediaTime, type Span, between, later, ms, seconds, toMs } from '../../media/time.ts';
@@ -19,6 +19,7 @@ import { toRate } from '../../pipeline/rate.ts';
 import { delayOf, mixFor } from '../config.ts';
 import { drivesLips } from '../lip-engines.ts';
 import { FitCounts } from '../fit-counts.ts';
+import { type StreamSpec, isStream } from '../source-spec.ts';
 import type { ModeView, StatsView } from '../protocol.ts';
 import { Desk } from './desk.ts';
 import { drivenPictures } from './driven-pictures.ts';
@@ -28,21 +29,26 @@ import type { FromSession, InputTrack, OutputTrack, Resume, SenderReport, ToSess
 import { LiveSource } from './live-source.ts';
 import { Mouths } from './mouths.ts';
 import { networkViews } from './network-views.ts';
+import { type Opened, openProgramme } from './open.ts';
 import { Output } from './output.ts';
 import { ProcessLoad } from './process-load.ts';
 import { RECEIPT_EVERY, writeReceipt } from './receipt.ts';
+import { Slate } from './slate.ts';
 import { MediaSocket } from './socket.ts';
 import { type Sink, type VideoFormat } from './source.ts';
+import { StreamSource } from './stream-source.ts';
 import { within } from './within.ts';
 
 type Start = Extract<ToSession, { type: 'start' }>;
 
-/** The built files that a session's helpers run; the product's own unless told. */
+/** What a session is made with; the product's own unless told. The programs are built files. */
 export interface SessionPrograms {
   /** The picture process. */
   readonly lips?: string;
   /** The thread that encodes driven pictures. */
   readonly recoder?: string;
+  /** How streams are opened. */
+  readonly stream?: (source: StreamSpec) => Opened;
 }
 
 /** Sending runs on this grid. Opus frames are 20 ms, pictures come every 17 to 40 ms. */
@@ -66,6 +72,10 @@ export class Session implements Sink {
   readonly #scope: Scope;
   readonly #socket: { readonly input: MediaSocket; readonly output: MediaSocket };
   readonly #live: LiveSource | undefined;
+  #stream: StreamSource | undefined;
+  readonly #streams: (source: StreamSpec) => Opened;
+  /** Of sources that may stop and come back. */
+  #slate: Slate | undefined;
   readonly #load = new ProcessLoad();
   readonly #fits = new FitCounts();
   readonly #mouths: Mouths | undefined;
@@ -98,8 +108,9 @@ export class Session implements Sink {
     clock: Clock,
     tell: (message: FromSession) => void,
     scope: Scope,
-    { lips, recoder }: SessionPrograms,
+    { lips, recoder, stream = openProgramme }: SessionPrograms,
   ) {
+    this.#streams = stream;
     this.#start = start;
     this.#clock = clock;
     this.#tell = tell;
@@ -203,12 +214,18 @@ export class Session implements Sink {
 
   video(unit: AccessUnit): void {
     this.#programme();
-    this.#output?.push(unit);
-    this.#mouths?.picture(unit);
+    const picture = this.#slate ? this.#slate.picture(unit) : unit;
+    if (!picture) return;
+    this.#output?.push(picture);
+    this.#mouths?.picture(picture);
   }
 
   format(format: VideoFormat | null): void {
     this.#format = format;
+    if (this.#start.spec.source.kind !== 'file' && format && this.#slate?.codec !== format.codec) {
+      const onFault = (message: string) => this.#tell({ type: 'fault', stage: 'slate', kind: 'lost', message });
+      this.#slate = new Slate({ codec: format.codec, onFault });
+    }
     if (this.#output) this.#offer(this.#output);
   }
 
@@ -232,6 +249,7 @@ export class Session implements Sink {
           if (!signal.aborted) throw failure;
         });
     }
+    if (isStream(spec.source)) this.#pull(spec.source);
     this.#socket.input.receive((data, from) => {
       this.#relay = from;
       this.#live?.datagram(data);
@@ -247,6 +265,21 @@ export class Session implements Sink {
       this.#scope.defer(() => clearInterval(timer));
     }
     void this.#listen();
+  }
+
+  #pull(source: StreamSpec): void {
+    this.#stream = new StreamSource(
+      {
+        clock: this.#clock,
+        sink: this,
+        ...this.#streams(source),
+        resume: this.#start.resume?.anchor,
+        behind: patience(this.#lag.wanted),
+        onFirst: (anchor) => this.#open(anchor),
+        onState: (state, reason) => this.#tell({ type: 'source', state, reason }),
+      },
+      this.#scope,
+    );
   }
 
   /** The timeline, as soon as it is known when the programme began. */
@@ -308,10 +341,24 @@ export class Session implements Sink {
 
   #tick(): void {
     this.#live?.tick();
+    this.#stream?.tick();
+    this.#bridge();
     this.#output?.tick();
     if (this.#said || !this.#output?.live) return;
     this.#said = true;
     this.#tell({ type: 'live' });
+  }
+
+  /** Where pictures are missing a slate is shown; no mouth is looked for in it. */
+  #bridge(): void {
+    const anchor = this.#arrival;
+    if (!this.#slate || !anchor) return;
+    for (const unit of this.#slate.tick(mediaAt(anchor, this.#clock.now()))) this.#output?.push(unit);
+  }
+
+  /** Which place of the programme comes in when, of a source whose clock is not ours. */
+  get #arrival(): Anchor | undefined {
+    return this.#live?.anchor ?? this.#stream?.anchor;
   }
 
   /** A recorded programme has come in whole: it is over when it has been played. */
@@ -427,7 +474,7 @@ export class Session implements Sink {
 
   /** Keeps the programme as late as its lines need it, however its source's clock goes. */
   #steer(timeline: Timeline): void {
-    const comes = this.#live?.anchor;
+    const comes = this.#arrival;
     if (comes) timeline.follow(comes);
     const now = this.#clock.now();
     if (this.#mode.audio !== 'dubbed') this.#lag.unable(now);
@@ -494,6 +541,8 @@ export class Session implements Sink {
       lines: { ...totals, dubbed: totals.dubbed + totals.trimmed },
       drops: {
         ...this.#live?.losses,
+        ...this.#stream?.losses,
+        ...this.#slate?.counts,
         'datagrams of no track': this.#live?.strangers ?? 0,
         ...this.#output?.dropped,
         'audio frames skipped': timeline?.skipped ?? 0,
@@ -523,5 +572,8 @@ function lagOf({ spec, resume }: Start): LagBounds {
   const begin = resume ? Math.min(bounds.most, Math.max(bounds.least, resume.delay)) : seconds(start);
   return { ...bounds, start: begin as Span };
 }
+
+/** How late something of a stream may come: later than the programme is played it is not heard any more. */
+const patience = (delay: Span) => Math.min(seconds(5), Math.max(seconds(1), delay - seconds(1))) as Span;
 
 const round = (value: number) => Math.round(value * 1_000) / 1_000;
