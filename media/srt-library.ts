@@ -133,7 +133,7 @@ export async function useSrt(): Promise<() => Promise<void>> {
   return async () => {
     users -= 1;
     if (users > 0) return;
-    stopping = new Promise((done) => cleanup.async(() => done()));
+    stopping = new Promise<void>((done) => void cleanup.async(() => done()));
     await stopping;
     stopping = undefined;
   };

@@ -35,7 +35,7 @@ export async function lossyRelay(to: number, perMille: number, scope: Scope): Pr
   });
   far.on('message', (data) => caller && pass(data, near, caller.port));
   return {
-    port: (near.address() as AddressInfo).port,
+    port: near.address().port,
     get came() {
       return came;
     },
