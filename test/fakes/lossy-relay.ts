@@ -1,6 +1,5 @@
 import { type RemoteInfo, type Socket, createSocket } from 'node:dgram';
 import { once } from 'node:events';
-import type { AddressInfo } from 'node:net';
 import type { Scope } from '../../media/scope.ts';
 
 export interface LossyRelay {
