@@ -6,6 +6,7 @@ import { clusterSize } from '../../media/matroska-writer.ts';
 import { MatroskaReader } from '../../media/matroska.ts';
 import { Scope } from '../../media/scope.ts';
 import { type Span, ms } from '../../media/time.ts';
+import { srt } from '../../pipeline/srt.ts';
 import { type Caption, webvtt } from '../../pipeline/webvtt.ts';
 import { LOOK } from '../transcript.ts';
 import { chaptersOf, ffmetadata } from './chapters.ts';
@@ -117,8 +118,8 @@ export async function whole(path: string, text: string): Promise<void> {
   await rename(temporary, path);
 }
 
-const vttOf = ({ cues, origin }: Journal, language: string) =>
-  webvtt(cues.filter((cue) => cue.language === language) as unknown as Caption[], LOOK, origin?.media);
+const captionsOf = ({ cues, origin }: Journal, language: string, write: typeof webvtt) =>
+  write(cues.filter((cue) => cue.language === language) as unknown as Caption[], LOOK, origin?.media);
 const spokenIn = ({ cues, begin }: Journal) => {
   const all = [...new Set(cues.filter(({ text }) => text.trim() !== '').map(({ language }) => language))];
   return all.sort((a, b) => Number(a === begin.from) - Number(b === begin.from));
@@ -127,7 +128,7 @@ async function beside(directory: string, base: string, journal: Journal): Promis
   const names: string[] = [];
   for (const language of spokenIn(journal)) {
     const name = `${base}.${language}.vtt`;
-    await writeFile(join(directory, name), vttOf(journal, language));
+    await writeFile(join(directory, name), captionsOf(journal, language, webvtt));
     names.push(name);
   }
   return names;
@@ -149,8 +150,9 @@ async function remux(
   const languages = spokenIn(journal);
   const captions: string[] = [];
   for (const language of languages) {
-    const path = temporary(`${language}.vtt`);
-    await writeFile(path, vttOf(journal, language));
+    // Not as WebVTT: FFmpeg 5.1 finds no caption in a file with a style sheet.
+    const path = temporary(`${language}.srt`);
+    await writeFile(path, captionsOf(journal, language, srt));
     captions.push(path);
   }
   const chapters = temporary('chapters');
@@ -181,7 +183,7 @@ async function remux(
       ...['-f', 'ffmetadata', ...inputFile(chapters)],
       ...[...video, ...sound].flatMap(({ number }) => ['-map', `0:${number - 1}`]),
       ...captions.flatMap((_, n) => ['-map', `${n + 1}`]),
-      ...['-map_metadata', '-1', '-map_chapters', `${captions.length + 1}`],
+      ...['-map_metadata', `${captions.length + 1}`, '-map_chapters', `${captions.length + 1}`],
       ...['-c', 'copy', ...(captions.length > 0 ? ['-c:s', format === 'mp4' ? 'mov_text' : 'srt'] : [])],
       ...sound.flatMap(({ language, title }, n) => labels('a', n, language, title)),
       ...languages.flatMap((language, n) => labels('s', n, language, titleIn(language))),

@@ -303,7 +303,7 @@ describe.skipIf(why)(`a recording outlet (${why ?? 'ffmpeg'})`, () => {
 
   test('what the disk does not take in time is dropped up to the next key frame, and counted', async () => {
     const directory = folder();
-    const { outlet } = await open({ directory, capacity: 60_000 });
+    const { outlet } = await open({ directory, capacity: 250_000 });
     // All at once: nothing is written meanwhile.
     give(outlet, given);
     const { pictures = 0, droppedPictures = 0, droppedPackets = 0 } = outlet.counts;
