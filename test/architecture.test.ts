@@ -42,6 +42,8 @@ const DOORS: Record<string, string> = {
   // The model server.
   '@grpc/grpc-js': 'models/serve/grpc.ts',
   '@grpc/proto-loader': 'models/serve/grpc.ts',
+  '@aws-sdk/client-s3': 'gateway/outlet/s3.ts',
+  '@aws-sdk/lib-storage': 'gateway/outlet/s3.ts',
 };
 /** Vocabulary rather than parts: the joints of the pipeline, the edges' schemas, the page's views. */
 const EVERYWHERE: Record<string, readonly string[]> = {

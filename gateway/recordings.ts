@@ -1,0 +1,185 @@
+import { readFile, readdir, rm, stat } from 'node:fs/promises';
+import { join } from 'node:path';
+import { z } from 'zod';
+import type { Clock } from '../media/clock.ts';
+import type { Scope } from '../media/scope.ts';
+import { later, seconds } from '../media/time.ts';
+import type { Config } from './config.ts';
+import { DISK, type Disk } from './outlet/recording-disk.ts';
+import { type Finished, finishRecording, pathsOf, whole } from './outlet/recording-finish.ts';
+import { isWritten, readJournal } from './outlet/recording-journal.ts';
+import type { S3Keys } from './outlet/s3.ts';
+
+const FileName = z.string().regex(/^[^/\\]+$/);
+/** What lies beside every finished recording: only files that one names are ever deleted. */
+const Manifest = z.object({
+  made: z.literal('livedub'),
+  session: z.string(),
+  /** Of the session. */
+  name: z.string(),
+  /** Beside this one; the recording first. */
+  files: z.array(FileName).min(1),
+  languages: z.array(z.string()),
+  started: z.iso.datetime(),
+  seconds: z.number(),
+  bytes: z.number(),
+  /** `false` where there was no room to copy it: it can be played, and has no index. */
+  finished: z.boolean(),
+  uploaded: z.object({ bucket: z.string(), keys: z.array(z.string()), at: z.iso.datetime() }).nullable(),
+});
+export type Manifest = z.output<typeof Manifest>;
+export interface Recorded extends Manifest {
+  /** Path of its manifest. */
+  readonly manifest: string;
+}
+type Keeping = Pick<Config['recordings'], 'directory' | 'keepDays' | 'keepGigabytes' | 's3'>;
+
+/** Finished recordings, oldest first. */
+export async function listRecordings(directory: string): Promise<Recorded[]> {
+  const names = await readdir(directory).catch(() => []);
+  const found: Recorded[] = [];
+  for (const name of names.filter((each) => each.endsWith('.json') && !each.startsWith('.'))) {
+    const path = join(directory, name);
+    const text = await readFile(path, 'utf8').catch(() => '');
+    try {
+      const { success, data } = Manifest.safeParse(JSON.parse(text));
+      if (success) found.push({ ...data, manifest: path });
+    } catch {
+      // Not ours.
+    }
+  }
+  return found.sort((a, b) => Date.parse(a.started) - Date.parse(b.started));
+}
+
+/** Those that are to be deleted, oldest first. What waits to be uploaded stays. */
+export function expired<R extends Pick<Manifest, 'started' | 'seconds' | 'bytes' | 'uploaded'>>(
+  recordings: readonly R[],
+  { keepDays = Infinity, keepGigabytes = Infinity, s3 }: Omit<Keeping, 'directory'>,
+  /** Ms since 1970. */
+  now: number,
+): R[] {
+  const endOf = ({ started, seconds: length }: R) => Date.parse(started) + length * 1_000;
+  let bytes = recordings.reduce((sum, each) => sum + each.bytes, 0);
+  return [...recordings]
+    .sort((a, b) => Date.parse(a.started) - Date.parse(b.started))
+    .filter((each) => {
+      if (s3 && !each.uploaded) return false;
+      if (now - endOf(each) <= keepDays * 86_400_000 && bytes <= keepGigabytes * 1e9) return false;
+      bytes -= each.bytes;
+      return true;
+    });
+}
+
+/** Deletes what is not to be kept any longer; answers what that was. */
+export async function pruneRecordings(keeping: Keeping, now: number): Promise<Recorded[]> {
+  const gone = expired(await listRecordings(keeping.directory), keeping, now);
+  for (const { files, manifest } of gone) {
+    for (const name of files) await rm(join(keeping.directory, name), { force: true });
+    await rm(manifest, { force: true });
+  }
+  return gone;
+}
+
+/** Finishes recordings whose writers are gone. Those that are being written are left alone; doing it twice changes nothing. */
+export async function recoverRecordings(
+  directory: string,
+  options: { readonly disk?: Disk; readonly complain: (message: string) => void },
+  scope: Scope,
+): Promise<Finished[]> {
+  const { disk = DISK, complain } = options;
+  const recovered: Finished[] = [];
+  const suffix = '.part.jsonl';
+  for (const name of (await readdir(directory).catch(() => [])).filter((each) => each.endsWith(suffix))) {
+    scope.signal.throwIfAborted();
+    const base = name.slice(0, -suffix.length);
+    const { journal, part } = pathsOf(directory, base);
+    try {
+      const read = await readJournal(journal);
+      const idle = Date.now() - (await stat(part)).mtimeMs;
+      if (!read || isWritten(read, idle)) continue;
+      const finished = await finishRecording(directory, base, { disk, spareGigabytes: 0, complain });
+      if (finished) recovered.push(finished);
+    } catch (failure) {
+      const why = failure instanceof Error ? failure.message : String(failure);
+      complain(`Recording ${base} could not be recovered: ${why}. ${part} can be played.`);
+    }
+  }
+  return recovered;
+}
+
+/** Uploads what has not been; what fails is tried again the next time. Answers how many recordings were uploaded. */
+export async function uploadRecordings(
+  { directory, s3 }: Keeping,
+  keys: S3Keys,
+  complain: (message: string) => void,
+  signal: AbortSignal,
+): Promise<number> {
+  if (!s3) return 0;
+  let count = 0;
+  for (const { manifest, ...recording } of await listRecordings(directory)) {
+    if (recording.uploaded) continue;
+    try {
+      const { upload } = await import('./outlet/s3.ts');
+      const uploaded: string[] = [];
+      for (const name of recording.files) {
+        const key = `${s3.prefix}${name}`;
+        await upload(join(directory, name), key, s3, keys, signal);
+        uploaded.push(key);
+      }
+      const at = new Date().toISOString();
+      const said: Manifest = { ...recording, uploaded: { bucket: s3.bucket, keys: uploaded, at } };
+      await whole(manifest, JSON.stringify(said, undefined, 2));
+      count += 1;
+      if (!s3.keepLocal) {
+        for (const name of recording.files) await rm(join(directory, name), { force: true });
+        await rm(manifest, { force: true });
+      }
+    } catch (failure) {
+      if (signal.aborted) return count;
+      const why = failure instanceof Error ? failure.name : 'it failed';
+      complain(`Recording ${recording.files[0]} was not uploaded to ${s3.bucket} (${why}); it is tried again.`);
+    }
+  }
+  return count;
+}
+
+/** How often retention and uploads are looked after. */
+const EVERY = seconds(60);
+
+/** Recovers what was killed, then uploads and deletes as configured, until `scope` closes. */
+export function keepRecordings(
+  keeping: Keeping,
+  options: {
+    readonly clock: Clock;
+    /** Ms since 1970. */
+    readonly date: () => number;
+    /** From AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY. */
+    readonly keys?: S3Keys | undefined;
+    readonly complain: (message: string) => void;
+  },
+  scope: Scope,
+): { readonly done: Promise<void> } {
+  const { clock, date, keys, complain } = options;
+  const { signal } = scope;
+  const look = async () => {
+    if (keeping.s3 && keys) await uploadRecordings(keeping, keys, complain, signal);
+    await pruneRecordings(keeping, date());
+  };
+  const run = async () => {
+    if (keeping.s3 && !keys)
+      complain('Recordings are not uploaded: set AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY in the environment.');
+    await recoverRecordings(keeping.directory, { complain }, scope);
+    while (!signal.aborted) {
+      await look();
+      await clock.until(later(clock.now(), EVERY), signal);
+    }
+  };
+  const done = run().catch((failure: unknown) => {
+    if (signal.aborted) return;
+    complain(
+      `Recordings are not looked after any more: ${failure instanceof Error ? failure.message : String(failure)}.`,
+    );
+  });
+  scope.defer(() => done);
+  return { done };
+}
