@@ -5,7 +5,6 @@ import { token } from './storage.ts';
 /** Where a programme comes from, as far as the form asks. */
 export type SourceDraft =
   | { readonly kind: 'webrtc' }
-  | { readonly kind: 'rtmp' }
   | { readonly kind: 'srt' }
   | { readonly kind: 'url'; readonly url: string }
   | { readonly kind: 'file'; readonly path: string; readonly loop: boolean };

@@ -179,12 +179,6 @@ export const Config = z.strictObject({
   files: z
     .strictObject({ roots: z.array(z.string()).default([]).describe('Directories whose files sessions may play.') })
     .prefault({}),
-  rtmp: z
-    .strictObject({
-      host: z.string().default('127.0.0.1').describe('Address to wait for RTMP publishers at.'),
-      port: z.number().int().min(0).max(65_535).default(1935).describe('TCP port; 0 picks a free one.'),
-    })
-    .prefault({}),
   recordings: z
     .strictObject({
       directory: z.string().min(1).default('recordings').describe('Where recordings are written.'),

@@ -243,7 +243,7 @@ export class HostedSession {
       if (this.#spec.source.kind !== 'webrtc') {
         throw refuse(
           'conflict',
-          'This session plays a file; nothing can be published to it.',
+          'This session has another source; nothing can be published to it.',
           'role',
           'Join as a viewer.',
         );

@@ -46,8 +46,6 @@ export interface HttpOptions {
   readonly sfu: Sfu;
   readonly registry: SessionRegistry;
   readonly metrics: Metrics;
-  /** The TCP port that RTMP publishers come to. */
-  readonly rtmpPort: () => number;
   readonly engines: () => readonly EngineCard[];
   /** Directory of the built pages; without them `/` says how to build them. */
   readonly pages: string;
@@ -137,7 +135,7 @@ export async function openHttp(
   const view = (session: HostedSession, request: FastifyRequest): SessionView => {
     if (!permitted(bearerOf(request))) return session.view;
     const origin = `${request.protocol}://${request.host}`;
-    return { ...session.view, ingest: ingestOf(session.id, session.spec.source, origin, options.rtmpPort()) };
+    return { ...session.view, ingest: ingestOf(session.spec.source, origin) };
   };
 
   await app.register(async (api) => {

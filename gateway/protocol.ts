@@ -167,16 +167,13 @@ export type SourceView =
   | { readonly kind: 'webrtc' }
   | { readonly kind: 'file'; readonly path: string; readonly loop: boolean }
   | { readonly kind: 'url'; readonly url: string }
-  | { readonly kind: 'rtmp' }
   | { readonly kind: 'srt'; readonly mode: 'listener' | 'caller'; readonly host?: string; readonly port?: number }
   | { readonly kind: 'rtp' };
 
 /** What to type into an encoder. */
 export interface IngestView {
-  /** `https://…/whip`, `rtmp://host:1935/live` or `srt://host:port`. */
+  /** `srt://host:port`, with stream id and passphrase where there are. */
   readonly url: string;
-  /** RTMP's stream key. */
-  readonly key: string | null;
 }
 
 export interface SessionView {

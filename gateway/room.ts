@@ -170,7 +170,7 @@ export class Room {
     if (!this.#input)
       throw refuse(
         'conflict',
-        'This session plays a file; nothing can be published to it.',
+        'This session has another source; nothing can be published to it.',
         null,
         'Create a session with source.kind "webrtc".',
       );

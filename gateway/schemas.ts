@@ -160,7 +160,6 @@ export const SessionSchema: z.ZodType<SessionView> = z
       z.object({ kind: z.literal('webrtc') }),
       z.object({ kind: z.literal('file'), path: z.string(), loop: z.boolean() }),
       z.object({ kind: z.literal('url'), url: z.string() }),
-      z.object({ kind: z.literal('rtmp') }),
       z.object({
         kind: z.literal('srt'),
         mode: z.enum(['listener', 'caller']),
@@ -169,10 +168,7 @@ export const SessionSchema: z.ZodType<SessionView> = z
       }),
       z.object({ kind: z.literal('rtp') }),
     ]),
-    ingest: z
-      .object({ url: z.string(), key: z.string().nullable() })
-      .nullable()
-      .describe('What to type into an encoder; only with the token.'),
+    ingest: z.object({ url: z.string() }).nullable().describe('What to type into an encoder; only with the token.'),
     from: z.string(),
     to: z.array(z.string()),
     createdAt: z.string(),

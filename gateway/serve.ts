@@ -10,6 +10,8 @@ import type { Config } from './config.ts';
 import { openHttp, tokenCheck } from './http.ts';
 import { type Log, openLog } from './log.ts';
 import { openMetrics } from './metrics.ts';
+import type { S3Keys } from './outlet/s3.ts';
+import { keepRecordings } from './recordings.ts';
 import { openRegistry } from './registry.ts';
 import { root } from './root.ts';
 import { type Abilities, Sessions } from './sessions.ts';
@@ -70,6 +72,16 @@ async function open(config: Config, parts: Parts, scope: Scope): Promise<Gateway
     },
     scope.child('sessions'),
   );
+  keepRecordings(
+    config.recordings,
+    {
+      clock,
+      date: Date.now,
+      keys: s3Keys(),
+      complain: (detail) => log.warn({ detail }, 'recordings'),
+    },
+    scope.child('recordings'),
+  );
   const metrics = openMetrics(scope.child('metrics'), { sfu, sessions });
   const host = config.http.host.includes(':') ? `[${config.http.host}]` : config.http.host;
   const gateway = randomUUID();
@@ -95,7 +107,6 @@ async function open(config: Config, parts: Parts, scope: Scope): Promise<Gateway
       sfu,
       registry,
       metrics,
-      rtmpPort: () => config.rtmp.port,
       engines: parts.engines ?? (() => engines.list()),
       pages: parts.pages ?? join(root, 'dist/client'),
     },
@@ -121,4 +132,10 @@ async function open(config: Config, parts: Parts, scope: Scope): Promise<Gateway
     await scope.close();
   };
   return { url, sessions, sfu, close };
+}
+
+/** The keys for uploads, where the environment has both. */
+function s3Keys(): S3Keys | undefined {
+  const { AWS_ACCESS_KEY_ID: accessKeyId, AWS_SECRET_ACCESS_KEY: secretAccessKey } = process.env;
+  return accessKeyId && secretAccessKey ? { accessKeyId, secretAccessKey } : undefined;
 }

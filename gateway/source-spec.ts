@@ -24,9 +24,7 @@ const address = (protocols: RegExp, example: string) =>
 /** Where a programme comes from. */
 export const Source = z
   .discriminatedUnion('kind', [
-    z
-      .strictObject({ kind: z.literal('webrtc') })
-      .describe('A browser’s page, or any WHIP client (RFC 9725): OBS, GStreamer.'),
+    z.strictObject({ kind: z.literal('webrtc') }).describe('A browser’s page.'),
     z.strictObject({
       kind: z.literal('file'),
       path: z.string().min(1).describe('A media file below one of the directories in `files.roots`.'),
@@ -44,16 +42,6 @@ export const Source = z
           .describe('RTSP only: how RTP comes. UDP is quicker and loses packets.'),
       })
       .describe('Pulled from another server.'),
-    z
-      .strictObject({
-        kind: z.literal('rtmp'),
-        key: z
-          .string()
-          .regex(/^[A-Za-z0-9_-]{8,64}$/, 'expected 8 to 64 letters, digits, - or _')
-          .optional()
-          .describe('Stream key; made up when left out. The answer to POST says where to publish.'),
-      })
-      .describe('An encoder publishes to this gateway’s RTMP port.'),
     z
       .strictObject({
         kind: z.literal('srt'),
@@ -88,7 +76,7 @@ export const Source = z
   .describe('Where the programme comes from.');
 export type Source = z.output<typeof Source>;
 /** Sources that come as a stream which FFmpeg takes apart, and that may stop and come back. */
-export type StreamSpec = Extract<Source, { kind: 'url' | 'rtmp' | 'srt' | 'rtp' }>;
+export type StreamSpec = Extract<Source, { kind: 'url' | 'srt' | 'rtp' }>;
 
 export const isStream = (source: Source): source is StreamSpec => source.kind !== 'webrtc' && source.kind !== 'file';
 /** What is shown of a source to everybody: nothing that lets somebody else publish, and no password of another server. */
@@ -97,7 +85,6 @@ export function shown(source: Source): SourceView {
     case 'webrtc':
     case 'file':
       return source;
-    case 'rtmp':
     case 'rtp':
       return { kind: source.kind };
     case 'srt': {

@@ -67,7 +67,7 @@ export function PublishPage({ id, autostart }: { id: string; autostart: string |
   }
   const busy = state.state === 'opening' || state.state === 'preparing';
   const on = busy || state.state === 'live' || state.state === 'offline';
-  const unpublishable = state.session?.source.kind === 'file';
+  const unpublishable = state.session !== null && state.session.source.kind !== 'webrtc';
   return (
     <div class="publish">
       <div class="head">
@@ -174,9 +174,7 @@ export function PublishPage({ id, autostart }: { id: string; autostart: string |
           )}
           <LevelMeter level={() => publishing.audioLevel} />
           <div role="alert">{state.problem && <FieldError id="problem" text={state.problem} />}</div>
-          {unpublishable && (
-            <p class="notice">This session plays a file of the server. Nothing can be published into it.</p>
-          )}
+          {unpublishable && <p class="notice">This session has another source. Nothing can be published into it.</p>}
           <div class="actions">
             {on ? (
               <button type="button" class="button danger" onClick={() => publishing.stop()}>

@@ -122,11 +122,6 @@ export function SessionsPage() {
                 <span>
                   Publish to <code>{session.ingest.url}</code>
                 </span>
-                {session.ingest.key && (
-                  <span>
-                    with the key <code>{session.ingest.key}</code>
-                  </span>
-                )}
               </p>
             )}
             <div class="actions">
@@ -158,7 +153,6 @@ const SOURCE_WORDS: Record<SessionView['source']['kind'], string> = {
   webrtc: 'From a browser',
   file: 'From a file',
   url: 'From an address',
-  rtmp: 'From an encoder, by RTMP',
   srt: 'From an encoder, by SRT',
   rtp: 'From an encoder, by RTP',
 };

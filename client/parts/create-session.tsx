@@ -10,8 +10,7 @@ import { Field, FieldError } from './field.tsx';
 const FIELDS = ['name', 'source', 'from', 'to', 'delay', 'denoise', 'mix', 'voices'] as const;
 /** Where the programme comes from. */
 const SOURCES = {
-  webrtc: { name: 'A browser', says: 'Publish a camera, a screen or a file from a page, or by WHIP.' },
-  rtmp: { name: 'An encoder, by RTMP', says: 'OBS and others; the address and the key are shown afterwards.' },
+  webrtc: { name: 'A browser', says: 'Publish a camera, a screen or a file from a page.' },
   srt: { name: 'An encoder, by SRT', says: 'MPEG-TS; the address is shown afterwards.' },
   url: { name: 'An address', says: 'HLS, a stream or file over HTTP, or RTSP; opened again when it breaks off.' },
   file: { name: 'A server file', says: 'One that lies on the gateway’s machine.' },

@@ -2,6 +2,7 @@ import { MonotonicClock } from '../../media/clock.ts';
 import { Hls } from './hls/hls.ts';
 import type { Openers } from './outlets.ts';
 import { Push } from './push.ts';
+import { RecordingOutlet } from './recording-outlet.ts';
 
 const clock = new MonotonicClock();
 /** The outlets there are. */
@@ -12,5 +13,8 @@ export const OPENERS: Openers = {
     if (!spec) throw new RangeError(`Cannot open push ${which}: there are ${outputs.push.length}`);
     return Push.open(spec, context, clock, scope);
   },
-  record: () => Promise.reject(new TypeError('not wired')),
+  record: async ({ outputs, recordings }, context, scope) => {
+    if (!outputs.record) throw new TypeError('Cannot record: the session does not ask for it');
+    return RecordingOutlet.open(outputs.record, recordings, context, scope);
+  },
 };

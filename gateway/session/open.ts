@@ -1,5 +1,7 @@
-import type { OpenProgramme } from '../../media/programme.ts';
-import { openStream } from '../../media/stream.ts';
+import type { OpenProgramme, Programme } from '../../media/programme.ts';
+import type { Scope } from '../../media/scope.ts';
+import { type SrtListener, callSrt, listenSrt } from '../../media/srt.ts';
+import { PicturesUnfit, type StreamInput, type StreamOptions, openStream } from '../../media/stream.ts';
 import type { StreamSpec } from '../source-spec.ts';
 import type { Pace } from './stream-source.ts';
 
@@ -9,24 +11,74 @@ export interface Opened {
   readonly pace: Pace;
 }
 
-/** How the programme of a source is opened, once for each time it comes. */
-export function openProgramme(source: StreamSpec): Opened {
+/**
+ * How the programme of a source is opened, once for each time it comes.
+ *
+ * @param session what waits for callers waits as long as this lasts
+ */
+export function openProgramme(source: StreamSpec, session: Scope): Opened {
   switch (source.kind) {
     case 'url': {
       const { url, transport } = source;
       const rtsp = /^rtsps?:/i.test(url);
       const input = { kind: 'url', url, ...(rtsp && { transport }) } as const;
-      return {
-        open: (scope) => openStream(input, { field: 'source.url' }, scope),
-        pace: rtsp ? 'arrival' : 'clock',
-      };
+      return { open: reader(async () => input, 'source.url'), pace: rtsp ? 'arrival' : 'clock' };
     }
     case 'rtp': {
       const input = { kind: 'sdp', sdp: source.sdp } as const;
-      return { open: (scope) => openStream(input, { field: 'source.sdp' }, scope), pace: 'arrival' };
+      return { open: reader(async () => input, 'source.sdp'), pace: 'arrival' };
     }
     case 'srt':
-    case 'rtmp':
-      throw new TypeError(`Cannot open ${source.kind}: not wired`);
+      return { open: reader(srtInput(source, session), 'source'), pace: 'arrival' };
   }
+}
+
+/** Reads a stream as it is, until its pictures turn out to be nothing for viewers: from then on they are transcoded. */
+function reader(input: (scope: Scope) => Promise<StreamInput>, field: string): OpenProgramme {
+  let transcode: string | undefined;
+  return async (scope) => {
+    const options: StreamOptions = { field, ...(transcode !== undefined && { transcode }) };
+    const programme = await openStream(await input(scope), options, scope);
+    return noticing(programme, (why) => (transcode = why));
+  };
+}
+
+function noticing(programme: Programme, unfit: (why: string) => void): Programme {
+  return {
+    info: programme.info,
+    async *[Symbol.asyncIterator]() {
+      try {
+        yield* programme;
+      } catch (failure) {
+        if (failure instanceof PicturesUnfit) unfit(failure.why);
+        throw failure;
+      }
+    },
+  };
+}
+
+/** The bytes of the next caller, or of a call of our own. */
+function srtInput(
+  source: Extract<StreamSpec, { kind: 'srt' }>,
+  session: Scope,
+): (scope: Scope) => Promise<StreamInput> {
+  const { mode, host = '127.0.0.1', port = 0, passphrase, latency, streamid } = source;
+  const options = {
+    ...{ host, port, latency },
+    ...(passphrase !== undefined && { passphrase }),
+    ...(streamid !== undefined && { streamid }),
+  };
+  let listener: Promise<SrtListener> | undefined;
+  const listening = () => {
+    listener ??= listenSrt(options, session).catch((failure: unknown) => {
+      listener = undefined;
+      throw failure;
+    });
+    return listener;
+  };
+  return async (scope) => {
+    const bytes = mode === 'caller' ? await callSrt(options, scope) : await (await listening()).next(scope.signal);
+    scope.defer(() => bytes.close());
+    return { kind: 'bytes', format: 'mpegts', bytes };
+  };
 }

@@ -48,7 +48,7 @@ export interface SessionPrograms {
   /** The thread that encodes driven pictures. */
   readonly recoder?: string;
   /** How streams are opened. */
-  readonly stream?: (source: StreamSpec) => Opened;
+  readonly stream?: (source: StreamSpec, session: Scope) => Opened;
 }
 
 /** Sending runs on this grid. Opus frames are 20 ms, pictures come every 17 to 40 ms. */
@@ -73,7 +73,7 @@ export class Session implements Sink {
   readonly #socket: { readonly input: MediaSocket; readonly output: MediaSocket };
   readonly #live: LiveSource | undefined;
   #stream: StreamSource | undefined;
-  readonly #streams: (source: StreamSpec) => Opened;
+  readonly #streams: (source: StreamSpec, session: Scope) => Opened;
   /** Of sources that may stop and come back. */
   #slate: Slate | undefined;
   readonly #load = new ProcessLoad();
@@ -272,7 +272,7 @@ export class Session implements Sink {
       {
         clock: this.#clock,
         sink: this,
-        ...this.#streams(source),
+        ...this.#streams(source, this.#scope),
         resume: this.#start.resume?.anchor,
         behind: patience(this.#lag.wanted),
         onFirst: (anchor) => this.#open(anchor),
