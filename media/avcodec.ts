@@ -293,7 +293,7 @@ export class NativeCodec implements Disposable {
       koffi.encode(frame, FRAME.samples, 'int', length);
       koffi.encode(frame, FRAME.format, 'int', FLOATS);
       koffi.encode(frame, FRAME.rate, 'int', sound.rate);
-      av.channels((frame) + BigInt(FRAME.channels), planes.length);
+      av.channels(frame + BigInt(FRAME.channels), planes.length);
       check(av.frameBuffer(frame, 0) as number);
       this.#shape = shape;
     }
