@@ -138,6 +138,22 @@ export async function openHttp(
     return { ...session.view, ingest: ingestOf(session.spec.source, origin) };
   };
 
+  /** What the session's outlets answer, as they answer it. */
+  const served = async (request: FastifyRequest, reply: FastifyReply, id: string, path: string): Promise<never> => {
+    const session = sessions.get(id);
+    if (session.spec.outputs.hls.enabled === 'off')
+      throw refuse('not_found', 'This session has no HLS.', 'outputs.hls.enabled', 'Create it with "auto" or "on".');
+    const gone = new AbortController();
+    reply.raw.on('close', () => gone.abort());
+    const [, query = ''] = request.url.split('?');
+    const answer = await session.outlets.ask(`${path}?${query}`, gone.signal);
+    for (const [name, value] of Object.entries(answer.headers)) {
+      if (value !== undefined && name !== 'connection' && name !== 'keep-alive') reply.header(name, value);
+    }
+    // The schema is of what is read from the stream in the end.
+    return reply.code(answer.statusCode ?? 502).send(answer) as never;
+  };
+
   await app.register(async (api) => {
     const v1 = api.withTypeProvider<ZodTypeProvider>();
 
@@ -312,37 +328,34 @@ export async function openHttp(
         return reply.type('application/json').send(transcriptOf(session));
       },
     );
+    const hls = {
+      200: { description: 'A playlist, a segment or a part.', content: { '*/*': { schema: z.any() } } },
+      ...refusals(400, 404, 409, 503),
+    };
     v1.get(
-      '/v1/sessions/:id/hls/*',
+      '/v1/sessions/:id/hls/:file',
       {
         schema: {
-          summary: 'Low-Latency HLS: index.m3u8 and what it names; DASH: manifest.mpd',
+          summary: 'Low-Latency HLS (index.m3u8) and DASH (manifest.mpd)',
           tags: ['media'],
-          params: Id.extend({ '*': z.string().max(300) }),
-          response: {
-            200: { description: 'A playlist, a segment or a part.', content: { '*/*': { schema: z.any() } } },
-            ...refusals(404, 409, 503),
-          },
+          params: Id.extend({ file: z.string().describe('index.m3u8 or manifest.mpd') }),
+          response: hls,
         },
       },
-      async (request, reply) => {
-        const session = sessions.get(request.params.id);
-        if (session.spec.outputs.hls.enabled === 'off')
-          throw refuse(
-            'not_found',
-            'This session has no HLS.',
-            'outputs.hls.enabled',
-            'Create it with "auto" or "on".',
-          );
-        const gone = new AbortController();
-        reply.raw.on('close', () => gone.abort());
-        const [, query = ''] = request.url.split('?');
-        const answer = await session.outlets.ask(`${request.params['*']}?${query}`, gone.signal);
-        for (const [name, value] of Object.entries(answer.headers)) {
-          if (value !== undefined && name !== 'connection' && name !== 'keep-alive') reply.header(name, value);
-        }
-        return reply.code((answer.statusCode ?? 502) as 200).send(answer);
+      (request, reply) => served(request, reply, request.params.id, request.params.file),
+    );
+    v1.get(
+      '/v1/sessions/:id/hls/:rendition/:file',
+      {
+        schema: {
+          summary: 'What HLS and DASH name: playlists of renditions, segments, parts',
+          tags: ['media'],
+          params: Id.extend({ rendition: z.string(), file: z.string() }),
+          response: hls,
+        },
       },
+      (request, reply) =>
+        served(request, reply, request.params.id, `${request.params.rendition}/${request.params.file}`),
     );
     v1.get(
       '/v1/languages',

@@ -489,6 +489,8 @@ describe('/openapi.json', () => {
       'get /v1/sessions',
       'get /v1/sessions/{id}',
       'get /v1/sessions/{id}/captions/{file}',
+      'get /v1/sessions/{id}/hls/{file}',
+      'get /v1/sessions/{id}/hls/{rendition}/{file}',
       'get /v1/sessions/{id}/transcript',
       'patch /v1/sessions/{id}',
       'post /v1/sessions',
@@ -499,6 +501,7 @@ describe('/openapi.json', () => {
     expect(Object.keys(spec['properties'] as object)).toEqual([
       'name',
       'source',
+      'outputs',
       'from',
       'to',
       'delay',
