@@ -140,7 +140,9 @@ function onGrid({ start, end, factor }: Slowing, most: number): Slowing[] {
   }
   const first = Math.max(0, Math.floor(start / GRID) * GRID);
   const last = Math.max(Math.ceil(end / GRID) * GRID, first + SHORTEST);
-  return factor === 1 || end <= start || end <= 0 ? [] : [{ start: at(first), end: at(last), factor }];
+  // Factors that differ by less than anybody could tell are one: each stretch of its own may fall short by a step of the grid.
+  const rounded = Math.min(most, Math.ceil(factor * 1e6 - 1e-3) / 1e6);
+  return factor === 1 || end <= start || end <= 0 ? [] : [{ start: at(first), end: at(last), factor: rounded }];
 }
 
 /** Requests laid over each other: disjoint stretches in order, without those that run as they are. */

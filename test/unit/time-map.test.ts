@@ -122,6 +122,18 @@ describe('whatever is asked for', () => {
     );
   });
 
+  test('a request over stretches whose factors are all but the same falls short by no more than a step', () => {
+    const asked = (start: number, end: number, less: number) => ({
+      start: at(start),
+      end: at(end),
+      factor: 1.4772177720961093 - less,
+    });
+    const all = [asked(-999_992, 6_942_664, 2e-15), asked(2_963_623, 7_307_385, 1e-15)];
+    const map = timeMap(all, 1.4772177720961093);
+    for (const each of all) expectGranted(map, each);
+    expect(map.slowed).toHaveLength(1);
+  });
+
   test('there and back again is where it was, and the way back is never a microsecond off', () => {
     fc.assert(
       fc.property(requests, moment, (asked, t) => {
