@@ -10,7 +10,7 @@ import type { FromOutlets, TapTrack, ToOutlets } from './outlet/ipc.ts';
 import type { Event } from './protocol.ts';
 import { refuse } from './refusal.ts';
 import { RestartPolicy } from './restart-policy.ts';
-import { type Room, plain } from './room.ts';
+import { type Room, plain, streamOf } from './room.ts';
 import { SessionProcess } from './session-process.ts';
 import type { Consumer, PlainTransport } from './sfu.ts';
 
@@ -113,12 +113,13 @@ export class HostedOutlets implements Audience {
 
   #spawn(): void {
     if (this.#over) return;
-    const { session, from, name, outputs } = { session: this.#session.id, ...this.#session.spec };
     const process: SessionProcess<ToOutlets, FromOutlets> = new SessionProcess(this.#options.program, (message) => {
       if (this.#process === process) this.#hear(message);
     });
     this.#process = process;
     void process.exited.then((exit) => this.#exited(process, exit));
+    const { id: session, spec } = this.#session;
+    const { name, from, outputs } = spec;
     const { recordings } = this.#options;
     void process.send({ type: 'start', session, name, from, outputs, recordings, epoch: this.#epoch });
     this.#log.info({ process: process.pid }, 'outlet process started');
@@ -170,7 +171,10 @@ export class HostedOutlets implements Audience {
     const ports = this.#ports;
     if (!ports || this.#over) return;
     const room = await this.#session.room;
-    const attached = this.#attached?.room === room ? this.#attached : await this.#transport(room, ports.rtp);
+    const attached: Attached =
+      this.#attached?.room === room
+        ? this.#attached
+        : { room, transport: await room.receiver(ports.rtp), consumers: new Map() };
     this.#attached = attached;
     const wanted = this.#session.tracks.filter(({ id }) => !id.startsWith('voice:'));
     for (const [id, { consumer }] of attached.consumers) {
@@ -182,9 +186,8 @@ export class HostedOutlets implements Audience {
     for (const view of wanted) {
       if (attached.consumers.has(view.id)) continue;
       const consumer = await room.consume(attached.transport, view.id, plain(room.capabilities));
-      const ssrc = consumer.rtpParameters.encodings?.[0]?.ssrc;
-      const codec = consumer.rtpParameters.codecs[0]?.mimeType.split('/')[1];
-      if (ssrc === undefined || codec === undefined) throw new TypeError(`Cannot tap ${view.id}: it has no SSRC`);
+      const { ssrc, mimeType } = streamOf(consumer);
+      const codec = mimeType.split('/')[1] ?? '';
       const { id, kind, language, label, rtp } = view;
       const title = id === 'original' ? 'Original' : (label ?? id);
       const track = { id, kind, language, title, rtp, ssrc, codec: kind === 'audio' ? 'Opus' : (codec as VideoCodec) };
@@ -194,16 +197,6 @@ export class HostedOutlets implements Audience {
     const tracks = wanted.flatMap(({ id }) => attached.consumers.get(id)?.track ?? []);
     await this.#process?.send({ type: 'tracks', tracks });
     for (const consumer of fresh) await consumer.resume();
-  }
-
-  async #transport(room: Room, port: number): Promise<Attached> {
-    const transport = await room.router.createPlainTransport({
-      listenInfo: { protocol: 'udp', ip: LOOPBACK },
-      rtcpMux: true,
-      comedia: false,
-    });
-    await transport.connect({ ip: LOOPBACK, port });
-    return { room, transport, consumers: new Map() };
   }
 
   async #close(): Promise<void> {

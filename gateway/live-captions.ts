@@ -7,7 +7,7 @@ import type { HostedSession } from './hosted-session.ts';
 import type { Metrics } from './metrics.ts';
 import type { LanguageTag } from './protocol.ts';
 import { refuse } from './refusal.ts';
-import { LOOK, captionsIn } from './transcript.ts';
+import { LOOK, SPEAKERS, captionsIn } from './transcript.ts';
 
 /** Readers of one session. Each costs a timer and what it has not read. */
 const MOST_READERS = 100;
@@ -18,8 +18,6 @@ const PATIENCE = seconds(2);
 const MOST_WAITING = 256;
 /** How often it is looked whether one has waited long enough, ms. */
 const LOOK_EVERY = 250;
-/** Speakers that have a colour; a file cannot add one later. */
-const SPEAKERS = Array.from({ length: 12 }, (_, n) => `s${n + 1}`);
 
 /** What a live reader needs of a session. */
 export type Captioned = Pick<HostedSession, 'archive' | 'attend' | 'over' | 'spec'>;

@@ -10,10 +10,9 @@ import { Unwrapper } from '../media/unwrap.ts';
 import type { AccessUnit, VideoCodec } from '../media/video.ts';
 import type { HostedSession } from './hosted-session.ts';
 import type { TrackId, TrackView } from './protocol.ts';
-import { plain } from './room.ts';
+import { plain, streamOf } from './room.ts';
 import { MediaSocket } from './session/socket.ts';
 
-const LOOPBACK = '127.0.0.1';
 /** What comes before the first key frame waits here, packets; 10 s of sound and picture. */
 const WAITING = 8_192;
 
@@ -70,19 +69,13 @@ export class Recorder {
     const recorder = new Recorder(options);
     const socket = await MediaSocket.open(0, scope);
     const room = await options.session.room;
-    const transport = await room.router.createPlainTransport({
-      listenInfo: { protocol: 'udp', ip: LOOPBACK },
-      rtcpMux: true,
-      comedia: false,
-    });
-    scope.defer(() => transport.close());
     socket.receive((data) => recorder.#datagram(data));
-    await transport.connect({ ip: LOOPBACK, port: socket.port });
+    const transport = await room.receiver(socket.port);
+    scope.defer(() => transport.close());
     for (const view of recorder.#tracks) {
       const consumer = await room.consume(transport, view.id, plain(room.capabilities));
-      const ssrc = consumer.rtpParameters.encodings?.[0]?.ssrc;
-      const codec = consumer.rtpParameters.codecs[0]?.mimeType.split('/')[1] ?? '';
-      if (ssrc === undefined) throw new TypeError(`Cannot record ${view.id}: its consumer has no SSRC`);
+      const { ssrc, mimeType } = streamOf(consumer);
+      const codec = mimeType.split('/')[1] ?? '';
       const jitter = new JitterBuffer<RtpPacket>();
       recorder.#incoming.set(ssrc, { view, codec, jitter, stamps: new Unwrapper(32), picture: undefined });
       await consumer.resume();

@@ -97,7 +97,7 @@ export async function recoverRecordings(
       const read = await readJournal(journal);
       const idle = Date.now() - (await stat(part)).mtimeMs;
       if (!read || isWritten(read, idle)) continue;
-      const finished = await finishRecording(directory, base, { disk, spareGigabytes: 0, complain });
+      const finished = await finishRecording(directory, base, { disk, complain });
       if (finished) recovered.push(finished);
     } catch (failure) {
       const why = failure instanceof Error ? failure.message : String(failure);

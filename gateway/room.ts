@@ -161,6 +161,17 @@ export class Room {
     });
   }
 
+  /** A way out for somebody on this machine who receives plain RTP at `port`. Closes with the room; its owner closes it earlier. */
+  async receiver(port: number): Promise<PlainTransport> {
+    const transport = await this.#router.createPlainTransport({
+      listenInfo: { protocol: 'udp', ip: LOOPBACK },
+      rtcpMux: true,
+      comedia: false,
+    });
+    await transport.connect({ ip: LOOPBACK, port });
+    return transport;
+  }
+
   /** Takes a track of the publisher in and hands it to the session process. One of each kind. */
   async publish(
     transport: Pick<WebRtcTransport, 'produce'>,
@@ -196,7 +207,7 @@ export class Room {
       producer.close();
       throw cause;
     }
-    const track = inputTrack(consumer);
+    const track = streamOf(consumer);
     this.#published.set(producer.id, { track, consumer });
     // What the SFU reports about the track says when packets came to the SFU; the publisher's reports say when they were
     // captured, which is what lips are synchronised by. The SFU leaves time stamps as they are.
@@ -273,10 +284,11 @@ export const plain = ({ codecs = [] }: RtpCapabilities): RtpCapabilities => ({
   headerExtensions: [],
 });
 
-function inputTrack({ kind, rtpParameters }: Consumer): InputTrack {
+/** The RTP stream that a consumer sends. */
+export function streamOf({ kind, rtpParameters }: Consumer): InputTrack {
   const [codec] = rtpParameters.codecs;
   const ssrc = rtpParameters.encodings?.[0]?.ssrc;
-  if (!codec || ssrc === undefined) throw new TypeError('Cannot take track in: it has no codec or no SSRC');
+  if (!codec || ssrc === undefined) throw new TypeError(`Cannot receive ${kind}: it has no codec or no SSRC`);
   const { payloadType, mimeType, clockRate, channels = 1 } = codec;
   return { kind, ssrc, payloadType, mimeType, clockRate, channels };
 }

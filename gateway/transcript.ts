@@ -33,6 +33,8 @@ export function transcriptOf({ id, spec, archive }: HostedSession): Transcript {
 
 /** How speakers are called and coloured in caption files: as in the page. */
 export const LOOK: Look = { colours: SPEAKER_COLOURS, colourOf, nameOf: speakerName };
+/** Speakers that have a colour where captions are written while they come: a file cannot add one later. */
+export const SPEAKERS: readonly string[] = Array.from({ length: 12 }, (_, n) => `s${n + 1}`);
 
 /** Captions of one language as a file: the programme's own or one it is dubbed into. */
 export const captionsOf = (session: HostedSession, language: LanguageTag, format: 'vtt' | 'srt' = 'vtt'): string =>

@@ -73,3 +73,46 @@ export class AacEncoder implements Disposable {
     this.#native[Symbol.dispose]();
   }
 }
+
+/** Channels of a raw frame of AAC (ISO/IEC 14496-3 §4.4.2.1): what its first single or pair element says. */
+export function aacChannels(frame: Uint8Array): 1 | 2 | undefined {
+  let at = 0;
+  const take = (count: number) => {
+    let value = 0;
+    for (let n = 0; n < count; n += 1, at += 1) value = value * 2 + (((frame[at >> 3] ?? 0) >> (7 - (at & 7))) & 1);
+    return value;
+  };
+  while (at < frame.byteLength * 8) {
+    const element = take(3);
+    if (element === 0) return 1;
+    if (element === 1) return 2;
+    if (element === 6) {
+      let count = take(4);
+      if (count === 15) count += take(8) - 1;
+      at += count * 8;
+    } else if (element === 4) {
+      take(4);
+      const aligned = take(1);
+      let count = take(8);
+      if (count === 255) count += take(8);
+      if (aligned) at = Math.ceil(at / 8) * 8;
+      at += count * 8;
+    } else return undefined;
+  }
+  return undefined;
+}
+
+/** A frame of AAC-LC at 48 kHz behind its ADTS header (ISO/IEC 14496-3, 1.A.2.2.1), as a transport stream carries it. */
+export function adts(frame: Uint8Array, channels: 1 | 2): Uint8Array {
+  const length = frame.byteLength + 7;
+  const header = [
+    0xff,
+    0xf1,
+    0x4c,
+    (channels << 6) | (length >> 11),
+    (length >> 3) & 0xff,
+    ((length & 7) << 5) | 0x1f,
+    0xfc,
+  ];
+  return Buffer.concat([Uint8Array.from(header), frame]);
+}

@@ -1,9 +1,6 @@
-import { nalUnits } from './h264.ts';
+import { avcRecord } from './avc.ts';
+import { PPS, SPS, nalUnits, typeOf } from './h264.ts';
 import type { VideoCodec } from './video.ts';
-
-const SPS = 7;
-const PPS = 8;
-const typeOf = (nal: Uint8Array) => (nal[0] ?? 0) & 0x1f;
 
 /**
  * What Matroska wants to be told of a codec beside its pictures (`CodecPrivate`), made of a key frame; empty where it wants
@@ -12,7 +9,7 @@ const typeOf = (nal: Uint8Array) => (nal[0] ?? 0) & 0x1f;
 export function codecHeader(codec: VideoCodec, keyFrame: Uint8Array): Uint8Array | undefined {
   switch (codec) {
     case 'H264':
-      return avcRecord(nalUnits(keyFrame, 'annex-b'));
+      return avcOf(nalUnits(keyFrame, 'annex-b'));
     case 'AV1':
       return av1Record(keyFrame);
     case 'VP8':
@@ -21,16 +18,11 @@ export function codecHeader(codec: VideoCodec, keyFrame: Uint8Array): Uint8Array
   }
 }
 
-/** AVCDecoderConfigurationRecord (ISO/IEC 14496-15, 5.3.3.1) for lengths of four bytes. */
-function avcRecord(nals: readonly Uint8Array[]): Uint8Array | undefined {
+/** The record with the first parameter sets of each kind. */
+function avcOf(nals: readonly Uint8Array[]): Uint8Array | undefined {
   const sps = nals.find((nal) => typeOf(nal) === SPS);
   const pps = nals.find((nal) => typeOf(nal) === PPS);
-  if (!sps || !pps || sps.byteLength < 4) return undefined;
-  const sized = (nal: Uint8Array) => [nal.byteLength >> 8, nal.byteLength & 0xff, ...nal];
-  const [, profile = 0, constraints = 0, level = 0] = sps;
-  const head = [1, profile, constraints, level, 0xff, 0xe1, ...sized(sps), 1, ...sized(pps)];
-  // High profiles say their chroma format and depth again; what is sent by WebRTC is 4:2:0 of 8 bit.
-  return Uint8Array.from([100, 110, 122, 144].includes(profile) ? [...head, 0xfd, 0xf8, 0xf8, 0] : head);
+  return !sps || !pps || sps.byteLength < 4 ? undefined : avcRecord([sps], [pps]);
 }
 
 const OBU_SEQUENCE = 1;
@@ -59,7 +51,8 @@ function av1Record(unit: Uint8Array): Uint8Array | undefined {
 /** `seq_level_idx`; decoders go by the sequence header. */
 const LEVEL_4_0 = 8;
 
-/** Identification header of Opus (RFC 7845 §5.1) at 48 kHz: a stream that is joined in its middle skips nothing. */
+/** Identification header of Opus (RFC 7845 §5.1) at 48 kHz: a stream that is joined in its middle
+ * has no beginning of the encoder's to leave out. */
 export const opusHeader = (channels: 1 | 2): Uint8Array =>
   Uint8Array.of(...Buffer.from('OpusHead'), 1, channels, 0, 0, 0x80, 0xbb, 0, 0, 0, 0, 0);
 /** Of an Opus packet (RFC 6716 §3.1). */

@@ -1,5 +1,6 @@
+import { avcRecord } from './avc.ts';
 import { box, fullBox, joined, text, u16, u32, u64, u8, zeros } from './boxes.ts';
-import { frameOf, nalUnits } from './h264.ts';
+import { PPS, SPS, frameOf, nalUnits, typeOf } from './h264.ts';
 import type { PictureSize } from './picture-size.ts';
 
 /**
@@ -8,13 +9,8 @@ import type { PictureSize } from './picture-size.ts';
  */
 export const PICTURE_SCALE = 90_000;
 export const SOUND_SCALE = 48_000;
-/** Samples in a frame of AAC-LC. */
-export const AAC_FRAME = 1_024;
 
-const SPS = 7;
-const PPS = 8;
 const DELIMITER = 9;
-const typeOf = (nal: Uint8Array) => (nal[0] ?? 0) & 0x1f;
 
 export interface PictureFormat extends PictureSize {
   /** Sequence and picture parameter sets, without start codes. */
@@ -48,17 +44,6 @@ export const pictureSample = (frame: Uint8Array): Uint8Array =>
 
 export function pictureInit(format: PictureFormat): Uint8Array {
   const { width, height, sps, pps } = format;
-  const [, profile = 0, compatible = 0, level = 0] = sps[0] ?? u8();
-  const sets = (all: readonly Uint8Array[]) => all.map((set) => [u16(set.byteLength), set]);
-  const high = [100, 110, 122, 144].includes(profile);
-  const avcC = box(
-    'avcC',
-    u8(1, profile, compatible, level, 0xff, 0xe0 | sps.length),
-    sets(sps),
-    u8(pps.length),
-    sets(pps),
-    high ? u8(0xfd, 0xf8, 0xf8, 0) : [],
-  );
   const entry = box(
     'avc3',
     zeros(6),
@@ -69,7 +54,7 @@ export function pictureInit(format: PictureFormat): Uint8Array {
     u16(1), // frame_count
     zeros(32),
     u16(0x18, 0xffff),
-    avcC,
+    box('avcC', avcRecord(sps, pps)),
   );
   return init({ scale: PICTURE_SCALE, handler: 'vide', head: fullBox('vmhd', 0, 1, zeros(8)), entry, width, height });
 }
@@ -183,32 +168,4 @@ export function fragment(sequence: number, time: number, samples: readonly Sampl
       ),
     );
   return joined(moof(moof(0).byteLength + 8), box('mdat', ...samples.map(({ data }) => data)));
-}
-
-/** Channels of a raw frame of AAC (ISO/IEC 14496-3 §4.4.2.1): what its first single or pair element says. */
-export function aacChannels(frame: Uint8Array): 1 | 2 | undefined {
-  let at = 0;
-  const take = (count: number) => {
-    let value = 0;
-    for (let n = 0; n < count; n += 1, at += 1) value = value * 2 + (((frame[at >> 3] ?? 0) >> (7 - (at & 7))) & 1);
-    return value;
-  };
-  while (at < frame.byteLength * 8) {
-    const element = take(3);
-    if (element === 0) return 1;
-    if (element === 1) return 2;
-    if (element === 6) {
-      let count = take(4);
-      if (count === 15) count += take(8) - 1;
-      at += count * 8;
-    } else if (element === 4) {
-      take(4);
-      const aligned = take(1);
-      let count = take(8);
-      if (count === 255) count += take(8);
-      if (aligned) at = Math.ceil(at / 8) * 8;
-      at += count * 8;
-    } else return undefined;
-  }
-  return undefined;
 }

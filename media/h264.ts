@@ -2,12 +2,13 @@ import { MAX_PAYLOAD, type PayloadFormat, cut, join } from './payload.ts';
 
 /** NAL unit types (ITU-T H.264 table 7-1) and the two that exist only in RTP (RFC 6184 §5.2). */
 const IDR = 5;
-const SPS = 7;
-const PPS = 8;
+export const SPS = 7;
+export const PPS = 8;
 const STAP_A = 24;
 const FU_A = 28;
 
-const typeOf = (nal: Uint8Array) => (nal[0] ?? 0) & 0x1f;
+/** Type of a NAL unit. */
+export const typeOf = (nal: Uint8Array): number => (nal[0] ?? 0) & 0x1f;
 
 /** Types of the NAL units that begin in `payload`. */
 function startingIn(payload: Uint8Array): number[] {

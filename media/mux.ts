@@ -238,7 +238,12 @@ async function told(stdout: Readable, onProgress: (written: Span) => void): Prom
   }
 }
 
-const labels = (kind: 'a' | 's', index: number, { language, title }: { language: string; title: string }): string[] => [
+/** FFmpeg's arguments that name a stream of the output; the first sound is what a player picks. */
+export const labels = (
+  kind: 'a' | 's',
+  index: number,
+  { language, title }: { language: string; title: string },
+): string[] => [
   ...[`-metadata:s:${kind}:${index}`, `language=${iso639(language)}`],
   ...[`-metadata:s:${kind}:${index}`, `title=${title}`],
   ...[`-metadata:s:${kind}:${index}`, `handler_name=${title}`],

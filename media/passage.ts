@@ -1,3 +1,4 @@
+import { bitrateFor } from './bitrate.ts';
 import type { PassedCodec, ProgrammeInfo } from './programme.ts';
 import type { VideoStream } from './probe.ts';
 import { type Span, ms, seconds, toMs } from './time.ts';
@@ -97,7 +98,7 @@ export function videoArguments(video: VideoStream, passage: Passage): string[] {
   if (passage.lossless === true) {
     return ['-vf', filters.join(','), '-c:v', 'libx264', '-preset', 'superfast', '-crf', '8', '-bf', '0', '-g', '60'];
   }
-  const bitrate = Math.round((passage.width * passage.height * passage.fps * 0.07) / 1_000) + 200;
+  const bitrate = Math.round(bitrateFor(passage.width, passage.height, passage.fps) / 1_000);
   const encoder =
     passage.codec === 'H264'
       ? ['libx264', '-preset', 'veryfast', '-tune', 'zerolatency', '-profile:v', 'baseline', '-forced-idr', '1']

@@ -1,3 +1,4 @@
+import { bitrateFor } from './bitrate.ts';
 import { payloadsOf } from './packetize.ts';
 import type { PictureId } from './payload.ts';
 import type { Answer, RunOptions } from './recoder.ts';
@@ -8,16 +9,13 @@ import { type Patch, type VideoFrame, patched } from './video-frame.ts';
 
 /** A viewer that comes in the middle waits for a key frame at most this long. */
 const KEY_EVERY = seconds(2);
-/** Bits a pixel that keep a talking head whole, and what small pictures need besides. */
-const PER_PIXEL = 0.07;
-const BASE = 200_000;
 /** Once more than the original's rate: what is encoded twice loses twice. */
 const MORE = 1.3;
 const MOST = 12_000_000;
 
 /** Bit/s for pictures of this size whose original had `bitrate`. */
 export const recodingRate = (width: number, height: number, fps: number, bitrate: number): number =>
-  Math.round(Math.min(MOST, Math.max(BASE + PER_PIXEL * width * height * fps, MORE * bitrate)));
+  Math.round(Math.min(MOST, Math.max(bitrateFor(width, height, fps), MORE * bitrate)));
 
 /** One encoded picture to work on; `patches` only where it is to be encoded again. */
 export interface Work {

@@ -9,6 +9,7 @@ import {
   Output,
   WebMOutputFormat,
 } from './mediabunny.ts';
+import { opusHeader } from './codec-header.ts';
 import { iso639 } from './iso639.ts';
 import { Depacketizer } from './packetize.ts';
 import { type MediaTime, type Span, between, ms } from './time.ts';
@@ -161,11 +162,8 @@ export class Recording {
   }
 }
 
-/**
- * Mono at 48 kHz, nothing to be skipped (RFC 7845 §5.1): a stream that is joined in its middle has no beginning of the
- * encoder's to leave out. Without it players of MP4 leave out the first 80 ms.
- */
-const OPUS_HEAD = Uint8Array.of(...Buffer.from('OpusHead'), 1, 1, 0, 0, 0x80, 0xbb, 0, 0, 0, 0, 0);
+/** Without it players of MP4 leave out the first 80 ms. */
+const OPUS_HEAD = opusHeader(1);
 
 const hex = (byte: number | undefined) => (byte ?? 0).toString(16).padStart(2, '0');
 /** The codec string of RFC 6381 §3, from the first key frame. */

@@ -77,10 +77,10 @@ export class TransportStream {
     const own = to.pid === this.#clock;
     if (due && !own) out.push(this.#clockPacket());
     // Annex H of ITU-T H.222.0 | §2.14: pictures of AVC begin with an access unit delimiter.
-    const payload = to.kind === 'H264' && !delimited(data) ? joined([DELIMITER, data]) : data;
-    const pes = joined([pesHeader(to.id, ticks, payload.byteLength), payload]);
+    const payload = to.kind === 'H264' && !delimited(data) ? Buffer.concat([DELIMITER, data]) : data;
+    const pes = Buffer.concat([pesHeader(to.id, ticks, payload.byteLength), payload]);
     out.push(...this.#packets(to.pid, pes, { keyFrame, ...(own && (due || keyFrame) && { pcr: this.#tick() }) }));
-    return joined(out);
+    return Buffer.concat(out);
   }
 
   #tick(): number {
@@ -136,16 +136,6 @@ export class TransportStream {
 const delimited = (data: Uint8Array) =>
   ((data[2] === 1 ? data[3] : data[4]) ?? 0) % 32 === 9 && data[0] === 0 && data[1] === 0;
 
-function joined(parts: readonly Uint8Array[]): Uint8Array {
-  const whole = new Uint8Array(parts.reduce((sum, { byteLength }) => sum + byteLength, 0));
-  let at = 0;
-  for (const part of parts) {
-    whole.set(part, at);
-    at += part.byteLength;
-  }
-  return whole;
-}
-
 /** 33 bits of 90 kHz and nine of 27 MHz, which are 0 (§2.4.3.5). */
 function pcrBytes(ticks: number): number[] {
   const base = modulo(ticks);
@@ -192,39 +182,4 @@ function crc32(bytes: Uint8Array): number {
     for (let bit = 0; bit < 8; bit += 1) crc = crc & 0x80000000 ? (crc << 1) ^ 0x04c11db7 : crc << 1;
   }
   return crc >>> 0;
-}
-
-/** Channels of a frame of AAC, by its first element that is sound (ISO/IEC 14496-3 table 4.71); `null` where it says neither. */
-export function aacChannels(frame: Uint8Array): 1 | 2 | null {
-  let at = 0;
-  const bits = (count: number) => {
-    let value = 0;
-    for (; count > 0; count -= 1, at += 1) value = (value << 1) | (((frame[at >> 3] ?? 0) >> (7 - (at & 7))) & 1);
-    return value;
-  };
-  while (at + 7 <= frame.byteLength * 8) {
-    const element = bits(3);
-    if (element === 0) return 1;
-    if (element === 1) return 2;
-    if (element !== 6) return null;
-    let count = bits(4);
-    if (count === 15) count += bits(8) - 1;
-    at += count * 8;
-  }
-  return null;
-}
-
-/** A frame of AAC-LC at 48 kHz behind its ADTS header (ISO/IEC 14496-3, 1.A.2.2.1), as a transport stream carries it. */
-export function adts(frame: Uint8Array, channels: 1 | 2): Uint8Array {
-  const length = frame.byteLength + 7;
-  const header = [
-    0xff,
-    0xf1,
-    0x4c,
-    (channels << 6) | (length >> 11),
-    (length >> 3) & 0xff,
-    ((length & 7) << 5) | 0x1f,
-    0xfc,
-  ];
-  return joined([Uint8Array.from(header), frame]);
 }

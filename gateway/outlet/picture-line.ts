@@ -1,3 +1,4 @@
+import { bitrateFor } from '../../media/bitrate.ts';
 import { Depacketizer, keyFrameIn } from '../../media/packetize.ts';
 import { type PictureSize, pictureSize } from '../../media/picture-size.ts';
 import type { RtpPacket } from '../../media/rtp.ts';
@@ -11,7 +12,6 @@ import type { TapTrack } from './ipc.ts';
 /** What H.264 that is made here is reckoned by. */
 const FPS = 30;
 const KEY_EVERY = seconds(2);
-const bitrateOf = ({ width, height }: PictureSize) => Math.round(width * height * FPS * 0.07) + 200_000;
 
 /** Where pictures go, and in which forms they are wanted at present. */
 export interface PictureTakers {
@@ -102,7 +102,12 @@ export class PictureLine implements Disposable {
       if (before?.width !== size.width || before.height !== size.height) {
         this.#encoder?.[Symbol.dispose]();
         const fixed = { codec: 'H264', fps: FPS, keyEvery: KEY_EVERY, live: true } as const;
-        this.#encoder = new VideoEncoder({ ...fixed, ...size, bitrate: bitrateOf(size), colour: frame.colour });
+        this.#encoder = new VideoEncoder({
+          ...fixed,
+          ...size,
+          bitrate: Math.round(bitrateFor(size.width, size.height, FPS)),
+          colour: frame.colour,
+        });
       }
       // Segments end where the source's do.
       for (const made of this.#encoder?.encode(frame, { keyFrame: picture.keyFrame }) ?? []) {

@@ -1,8 +1,9 @@
 import type { Clock } from '../../media/clock.ts';
+import { aacChannels, adts } from '../../media/aac.ts';
 import { backOff } from '../../media/recoder.ts';
 import type { Scope } from '../../media/scope.ts';
 import { type ClockTime, type MediaTime, type Span, between, later, seconds } from '../../media/time.ts';
-import { TransportStream, aacChannels, adts } from '../../media/ts.ts';
+import { TransportStream } from '../../media/ts.ts';
 import type { TrackId } from '../protocol.ts';
 import type { PushSpec } from '../source-spec.ts';
 import type { OutPicture, OutSound, OutTrack, Outlet, OutletContext, Wants } from './outlet.ts';

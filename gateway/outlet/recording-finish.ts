@@ -1,9 +1,9 @@
 import { access, open, rename, rm, stat, truncate, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { ffmpeg, inputFile, outputFile } from '../../media/ffmpeg.ts';
-import { iso639 } from '../../media/iso639.ts';
 import { clusterSize } from '../../media/matroska-writer.ts';
 import { MatroskaReader } from '../../media/matroska.ts';
+import { labels } from '../../media/mux.ts';
 import { Scope } from '../../media/scope.ts';
 import { type Span, ms } from '../../media/time.ts';
 import { srt } from '../../pipeline/srt.ts';
@@ -41,7 +41,6 @@ export interface Finished {
 }
 export interface FinishOptions {
   readonly disk: Pick<Disk, 'free'>;
-  readonly spareGigabytes: number;
   readonly complain: (message: string) => void;
 }
 
@@ -164,12 +163,6 @@ async function remux(
     .sort((a, b) => Number(a.id === 'original') - Number(b.id === 'original'));
   const video = journal.tracks.filter(({ kind }) => kind === 'video');
   const out = temporary('out');
-  const labels = (kind: 'a' | 's', n: number, language: string, title: string) => [
-    ...[`-metadata:s:${kind}:${n}`, `language=${iso639(language)}`],
-    ...[`-metadata:s:${kind}:${n}`, `title=${title}`],
-    ...[`-metadata:s:${kind}:${n}`, `handler_name=${title}`],
-    ...[`-disposition:${kind}:${n}`, n === 0 && kind === 'a' ? 'default' : '0'],
-  ];
   const titleIn = (language: string) =>
     language === begin.from
       ? 'Original'
@@ -185,8 +178,8 @@ async function remux(
       ...captions.flatMap((_, n) => ['-map', `${n + 1}`]),
       ...['-map_metadata', `${captions.length + 1}`, '-map_chapters', `${captions.length + 1}`],
       ...['-c', 'copy', ...(captions.length > 0 ? ['-c:s', format === 'mp4' ? 'mov_text' : 'srt'] : [])],
-      ...sound.flatMap(({ language, title }, n) => labels('a', n, language, title)),
-      ...languages.flatMap((language, n) => labels('s', n, language, titleIn(language))),
+      ...sound.flatMap(({ language, title }, n) => labels('a', n, { language, title })),
+      ...languages.flatMap((language, n) => labels('s', n, { language, title: titleIn(language) })),
       ...['-metadata', `title=${begin.name}`],
       // Tracks may begin late: what waits for them is bounded by time, not by packets.
       ...['-max_interleave_delta', '1000000'],

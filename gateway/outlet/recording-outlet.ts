@@ -23,8 +23,6 @@ const CAPACITY = 16 * 1024 * 1024;
 export interface RecordingOptions {
   readonly directory: string;
   readonly spareGigabytes: number;
-  /** Finished recordings are uploaded, so none is deleted before. */
-  readonly s3?: unknown;
   readonly disk?: Disk;
   readonly capacity?: number;
   /** Told of the finished file; not of one that nothing was written to. */
@@ -272,11 +270,11 @@ export class RecordingOutlet implements Outlet {
     if (this.#state === 'recording') this.#flush();
     this.#state = 'ended';
     await this.#file.end();
-    const { directory, disk = DISK, spareGigabytes, onFinished } = this.#options;
+    const { directory, disk = DISK, onFinished } = this.#options;
     const complain = this.#context.complain;
     await this.#journal.end();
     try {
-      const finished = await finishRecording(directory, this.#base, { disk, spareGigabytes, complain });
+      const finished = await finishRecording(directory, this.#base, { disk, complain });
       if (finished) onFinished?.(finished);
     } catch (failure) {
       this.#counts.failures += 1;

@@ -100,7 +100,11 @@ export class StreamSource {
     this.#options = options;
     this.#scope = scope;
     this.#behind = options.behind ?? BEHIND;
-    this.#times = this.#timesFrom(resume, pace);
+    this.#times = new StreamTimes({
+      ...{ ahead: AHEAD, behind: this.#behind },
+      measured: pace === 'arrival',
+      anchor: resume,
+    });
     this.#came = clock.now();
     // Nobody knows whether the predecessor's programme had sound; silence does no harm.
     this.#sound = new Unbroken(resume && mediaAt(resume, this.#came));
@@ -281,10 +285,6 @@ export class StreamSource {
     const picture = this.#picture === undefined ? -Infinity : later(this.#picture, INSTANT);
     const least = Math.max(this.#sound.end ?? -Infinity, picture);
     return (least === -Infinity ? 0 : least) as MediaTime;
-  }
-
-  #timesFrom(anchor: Anchor | undefined, pace: Pace): StreamTimes {
-    return new StreamTimes({ ahead: AHEAD, behind: this.#behind, measured: pace === 'arrival', anchor });
   }
 
   #tell(state: SourceState, reason: string | null): void {

@@ -1,19 +1,12 @@
 import { spawnSync } from 'node:child_process';
 import { expect, test } from 'vitest';
-import { AAC_FRAME, AacEncoder, type AacFrame } from '../../media/aac.ts';
+import { AAC_FRAME, AacEncoder, type AacFrame, adts } from '../../media/aac.ts';
 import { at } from '../../media/time.ts';
 import { decode, missing, recording } from '../fakes/recordings.ts';
 
 const CLIP = 'talking/video-retalking/face1.mp4';
 
-/** ADTS header (ISO/IEC 13818-7 §6.2) of one AAC-LC frame at 48 kHz. */
-function adts(data: Uint8Array, channels: number): Buffer {
-  const size = data.byteLength + 7;
-  const header = [0xff, 0xf1, 0x4c | (channels >> 2), ((channels & 3) << 6) | (size >> 11), (size >> 3) & 0xff];
-  return Buffer.from([...header, ((size & 7) << 5) | 0x1f, 0xfc, ...data]);
-}
-
-function decoded(frames: readonly AacFrame[], channels: number): Float32Array {
+function decoded(frames: readonly AacFrame[], channels: 1 | 2): Float32Array {
   const { stdout, stderr, status } = spawnSync(
     'ffmpeg',
     ['-loglevel', 'error', '-f', 'aac', '-i', 'pipe:0', '-f', 'f32le', 'pipe:1'],

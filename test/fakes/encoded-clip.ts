@@ -1,4 +1,5 @@
 import { execFileSync } from 'node:child_process';
+import { adtsFrames } from './adts-frames.ts';
 import { nalUnits, frameOf } from '../../media/h264.ts';
 import { type MediaTime, at } from '../../media/time.ts';
 
@@ -35,12 +36,7 @@ export function encodedClip(
     if ((nal[0]! & 31) === 9) groups.push([]);
     else groups.at(-1)?.push(nal);
   }
-  const sound: Uint8Array[] = [];
-  for (let offset = 0; offset + 7 <= adts.length;) {
-    const size = ((adts[offset + 3]! & 3) << 11) | (adts[offset + 4]! << 3) | (adts[offset + 5]! >> 5);
-    sound.push(adts.subarray(offset + 7, offset + size));
-    offset += size;
-  }
+  const sound = adtsFrames(adts);
   return {
     fps,
     width,

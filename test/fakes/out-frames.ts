@@ -1,4 +1,5 @@
 import { execFileSync } from 'node:child_process';
+import { adtsFrames } from './adts-frames.ts';
 import type { OutPicture, OutSound } from '../../gateway/outlet/outlet.ts';
 import type { TrackId } from '../../gateway/protocol.ts';
 import { nalUnits } from '../../media/h264.ts';
@@ -51,16 +52,6 @@ function accessUnits(stream: Uint8Array): Uint8Array[] {
       starts.push(n);
   }
   return starts.map((start, n) => stream.subarray(start, starts[n + 1]));
-}
-
-function adtsFrames(stream: Uint8Array): Uint8Array[] {
-  const frames: Uint8Array[] = [];
-  for (let n = 0; n + 7 <= stream.length;) {
-    const length = ((stream[n + 3]! & 3) << 11) | (stream[n + 4]! << 3) | (stream[n + 5]! >> 5);
-    frames.push(stream.subarray(n + 7, n + length));
-    n += length;
-  }
-  return frames;
 }
 
 /** Pictures and sound in the order they come, `offset` later. */

@@ -1,12 +1,10 @@
 import type { Interval } from '../../../media/time.ts';
 import { type Caption, type Shown, following, vttBlock, vttHeader } from '../../../pipeline/webvtt.ts';
 import type { CueView } from '../../protocol.ts';
-import { LOOK } from '../../transcript.ts';
+import { LOOK, SPEAKERS } from '../../transcript.ts';
 
 /** Captions of one language that may still be needed. */
 const MOST = 512;
-/** Speakers that have a colour, as in live captions. */
-const SPEAKERS = Array.from({ length: 12 }, (_, n) => `s${n + 1}`);
 /** RFC 8216bis §3.1.4: cues count on the same timeline as the samples of sound and pictures. */
 const MAP = 'X-TIMESTAMP-MAP=MPEGTS:0,LOCAL:00:00:00.000';
 

@@ -1,5 +1,6 @@
 import { type Clock, MonotonicClock } from '../../../media/clock.ts';
-import { type PictureFormat, aacChannels, pictureFormat, pictureSample } from '../../../media/fmp4.ts';
+import { aacChannels } from '../../../media/aac.ts';
+import { type PictureFormat, pictureFormat, pictureSample } from '../../../media/fmp4.ts';
 import type { Scope } from '../../../media/scope.ts';
 import { type ClockTime, type MediaTime, seconds } from '../../../media/time.ts';
 import type { CueView, LanguageTag } from '../../protocol.ts';

@@ -1,5 +1,5 @@
+import { AAC_FRAME } from '../../../media/aac.ts';
 import {
-  AAC_FRAME,
   PICTURE_SCALE,
   type PictureFormat,
   SOUND_CODEC,
