@@ -141,15 +141,20 @@ export class Room {
     this.#offered.delete(id);
   }
 
+  /** What stands for a track in the SFU, if the track is offered. */
+  offered(id: TrackId): Producer | undefined {
+    return this.#offered.get(id);
+  }
+
   /** A browser's way in or out. Closes with the room; its owner closes it earlier. */
-  async transport(): Promise<WebRtcTransport> {
+  async transport(router = this.#router): Promise<WebRtcTransport> {
     const { listen, announced, ports } = this.#rtc;
     const address = {
       ip: listen,
       portRange: ports,
       ...(announced === undefined ? {} : { announcedAddress: announced }),
     };
-    return this.#router.createWebRtcTransport({
+    return router.createWebRtcTransport({
       listenInfos: [
         { protocol: 'udp', ...address },
         { protocol: 'tcp', ...address },
