@@ -15,6 +15,8 @@ type PayloadTypes = ReadonlyMap<string, number>;
 export interface Layout {
   readonly router: Router;
   readonly direct: DirectTransport;
+  /** Tracks that are in it, by the id of what they are copies of. */
+  readonly copies: Map<string, Promise<Producer>>;
 }
 interface Shelf {
   readonly layout: Promise<Layout>;
@@ -98,22 +100,30 @@ export class Lobby {
     // The room's router takes this one with it: its worker may live on when a room is given up.
     this.#room.router.observer.once('close', () => router.close());
     if (this.#room.router.closed) router.close();
-    return { router, direct: await router.createDirectTransport() };
+    return { router, direct: await router.createDirectTransport(), copies: new Map() };
   }
 
-  /** A track as it is, in a layout. */
-  async carry(id: TrackId, { router }: Layout): Promise<Producer> {
-    const { pipeProducer } = await this.#room.router.pipeToRouter({ producerId: this.#track(id).id, router });
-    if (!pipeProducer) throw new TypeError('Cannot carry track: mediasoup made no producer');
-    return pipeProducer;
+  /** A track as it is, in a layout; once, however many watch. */
+  async carry(id: TrackId, { router, copies }: Layout): Promise<Producer> {
+    const original = this.#track(id);
+    const before = copies.get(original.id);
+    if (before) return before;
+    const copy = this.#room.copy(original, router);
+    copies.set(original.id, copy);
+    const forget = () => copies.delete(original.id);
+    original.observer.once('close', forget);
+    copy.catch(forget);
+    return copy;
   }
 
   /**
    * A sound in a layout that plays what it is told to.
    *
+   * @param id the first that it will play
    * @param onGone the track that is played was taken away
    */
-  async switched({ direct }: Layout, parameters: object, onGone: () => void): Promise<SwitchedSound> {
+  async switched({ direct }: Layout, id: TrackId, onGone: () => void): Promise<SwitchedSound> {
+    const { codecs, rtcp } = this.#track(id).rtpParameters;
     const out = { ssrc: randomInt(1, 2 ** 32), payloadType: 111, base: randomInt(1, 2 ** 32) };
     const producer = await direct.produce({
       kind: 'audio',
@@ -124,10 +134,12 @@ export class Lobby {
             payloadType: out.payloadType,
             clockRate: 48_000,
             channels: 2,
-            parameters: { ...parameters },
+            parameters: { ...codecs[0]?.parameters },
           },
         ],
         encodings: [{ ssrc: out.ssrc }],
+        // Receivers synchronise what has one name (RFC 3550 §6.5.1).
+        ...(rtcp?.cname !== undefined && { rtcp: { cname: rtcp.cname } }),
       },
     });
     this.#switched += 1;

@@ -1,8 +1,7 @@
-import { randomBytes } from 'node:crypto';
 import type { HostedSession } from '../hosted-session.ts';
 import type { TrackId } from '../protocol.ts';
 import { refuse } from '../refusal.ts';
-import type { Room } from '../room.ts';
+import { type Room, streamOf } from '../room.ts';
 import type { Consumer, Producer, RtpCapabilities } from '../sfu.ts';
 import { type AnsweredTrack, writeAnswer } from './answer.ts';
 import { type Codec, chosen } from './codec.ts';
@@ -74,12 +73,11 @@ export async function view(offer: Offer, room: Room, lobby: Lobby, resource: Res
   const gone = () => resource.close();
   const base = (id: TrackId) => session.tracks.find((track) => track.id === id)?.rtp.base ?? 0;
   const answers: (AnsweredTrack | undefined)[] = offer.sections.map(() => undefined);
-  const cname = randomBytes(8).toString('hex');
   const consumers: Consumer[] = [];
   for (const { i, track, codec, id } of parts) {
     let producer: Producer;
     if (track.kind === 'audio' && lobby.canSwitch) {
-      const switched = await lobby.switched(layout, room.offered(id)?.rtpParameters.codecs[0]?.parameters ?? {}, gone);
+      const switched = await lobby.switched(layout, id, gone);
       resource.defer(() => switched.close());
       await switched.play(id, base(id));
       resource.switchTo = async (language) => {
@@ -97,7 +95,7 @@ export async function view(offer: Offer, room: Room, lobby: Lobby, resource: Res
     });
     consumer.once('producerclose', gone);
     consumers.push(consumer);
-    answers[i] = answerOf(consumer, codec, cname);
+    answers[i] = answerOf(consumer, codec);
   }
   await Promise.all(consumers.map((consumer) => consumer.resume()));
   resource.standing();
@@ -125,16 +123,15 @@ function capabilitiesOf(track: OfferedTrack, codec: Codec): RtpCapabilities {
   };
 }
 
-function answerOf({ rtpParameters }: Consumer, codec: Codec, cname: string): AnsweredTrack {
-  const [sent] = rtpParameters.codecs;
-  const ssrc = rtpParameters.encodings?.[0]?.ssrc;
-  if (sent?.payloadType !== codec.payloadType || ssrc === undefined)
-    throw new TypeError('Cannot answer: the payload type is not the viewer’s, or there is no SSRC');
-  const answered = (sent.rtcpFeedback ?? []).map(({ type, parameter = '' }) => ({ type, parameter }));
+function answerOf(consumer: Consumer, codec: Codec): AnsweredTrack {
+  const { payloadType, ssrc } = streamOf(consumer);
+  const { codecs, rtcp } = consumer.rtpParameters;
+  if (payloadType !== codec.payloadType) throw new TypeError('Cannot answer: the payload type is not the viewer’s');
+  const answered = (codecs[0]?.rtcpFeedback ?? []).map(({ type, parameter = '' }) => ({ type, parameter }));
   return {
     direction: 'sendonly',
     codecs: [{ ...codec, answered }],
     extensions: [],
-    source: { ssrc, cname, stream: 'livedub' },
+    source: { ssrc, cname: rtcp?.cname ?? 'livedub', stream: 'livedub' },
   };
 }

@@ -206,7 +206,8 @@ function offerVideo() {
     ...placeholder,
     mimeType: source.mimeType,
     clockRate: source.clockRate,
-    parameters: {},
+    parameters:
+      source.mimeType === 'video/H264' ? { 'packetization-mode': 1, 'profile-level-id': '42e01f' } : {},
   };
   videoOut = { ...rest, ssrc, rtpBase };
   say({ type: 'video', tracks: [rest] });
