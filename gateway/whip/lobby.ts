@@ -145,73 +145,67 @@ export class Lobby {
     this.#switched += 1;
     producer.observer.once('close', () => (this.#switched -= 1));
     const splice = new Splice(out);
-    let stop: () => void = () => {};
+    let stop = () => {};
+    let stopNext = () => {};
     let turn = 0;
-    const send = (packet: Buffer) => {
-      const joined = producer.closed ? undefined : splice.push(packet);
-      if (joined) producer.send(joined);
-    };
     return {
       producer,
-      play: async (id, base) => {
+      play: async (next, base) => {
         const mine = (turn += 1);
-        const leave = await this.#listen(id, send, onGone, () => {
-          if (mine !== turn || producer.closed) return false;
-          stop();
-          splice.cut(base);
-          return true;
-        });
-        if (leave) stop = leave;
+        let heard = false;
+        const hear = (packet: Buffer) => {
+          // What was played goes on until there is something else.
+          if (!heard) {
+            stop();
+            [stop, stopNext] = [stopNext, () => {}];
+            splice.cut(base);
+          }
+          heard = true;
+          const joined = splice.push(packet);
+          if (joined && !producer.closed) producer.send(joined);
+        };
+        const leave = await this.#listen(next, hear, onGone);
+        if (mine !== turn) return leave();
+        stopNext();
+        stopNext = leave;
       },
       close: () => {
         turn += 1;
         stop();
+        stopNext();
         producer.close();
       },
     };
   }
 
-  /**
-   * Hears a track's packets, each listener with a copy of its own.
-   *
-   * @param begin runs right before the first; when it says no, nothing is heard
-   * @returns how to stop
-   */
-  async #listen(
-    id: TrackId,
-    hear: (packet: Buffer) => void,
-    onGone: () => void,
-    begin: () => boolean,
-  ): Promise<(() => void) | undefined> {
+  /** Hears a track's packets, each listener with a copy of its own. @returns how to stop */
+  async #listen(id: TrackId, hear: (packet: Buffer) => void, onGone: () => void): Promise<() => void> {
     const tap = this.#taps.get(id) ?? this.#tap(id);
     tap.users += 1;
+    let consumer: Consumer | undefined;
+    let here = true;
     const leave = () => {
+      if (!here) return;
+      here = false;
+      consumer?.off('producerclose', onGone);
       tap.listeners.delete(hear);
       tap.users -= 1;
       if (tap.users > 0) return;
       if (this.#taps.get(id) === tap) this.#taps.delete(id);
       void tap.consumer.then(
-        (consumer) => consumer.close(),
+        (one) => one.close(),
         () => {},
       );
     };
-    let consumer: Consumer;
     try {
       consumer = await tap.consumer;
-      if (!begin()) {
-        leave();
-        return undefined;
-      }
     } catch (cause) {
       leave();
       throw cause;
     }
     tap.listeners.add(hear);
     consumer.once('producerclose', onGone);
-    return () => {
-      consumer.off('producerclose', onGone);
-      leave();
-    };
+    return leave;
   }
 
   #tap(id: TrackId): Tap {

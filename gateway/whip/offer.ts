@@ -1,6 +1,7 @@
 import { type Refusal, refuse } from '../refusal.ts';
 import type { DtlsParameters } from '../sfu.ts';
 import { type Codec, codecsOf } from './codec.ts';
+import type { FragmentSection } from './fragment.ts';
 import { type Description, type Section, malformed, readSdp, valueOf, valuesOf } from './sdp.ts';
 
 export type Direction = 'sendrecv' | 'sendonly' | 'recvonly' | 'inactive';
@@ -28,6 +29,8 @@ export interface Offer {
   readonly tracks: readonly (OfferedTrack | undefined)[];
   readonly ice: { readonly ufrag: string; readonly pwd: string };
   readonly dtls: DtlsParameters;
+  /** What the transport is described under. */
+  readonly section: FragmentSection;
   /** Whether it names a bundle. */
   readonly bundle: boolean;
   readonly mixedExtensions: boolean;
@@ -59,6 +62,7 @@ export function readOffer(text: string): Offer {
     tracks,
     ice: iceOf(either('ice-ufrag'), either('ice-pwd')),
     dtls: dtlsOf(either('setup'), [...valuesOf(first.section, 'fingerprint'), ...valuesOf(description, 'fingerprint')]),
+    section: { ...first.section, mid: first.mid },
     bundle: bundle !== undefined,
     mixedExtensions: valueOf(description, 'extmap-allow-mixed') !== undefined,
     trickles: (either('ice-options') ?? '').split(' ').includes('trickle'),

@@ -2,9 +2,12 @@ import { randomBytes } from 'node:crypto';
 import type { Audience, HostedSession } from '../hosted-session.ts';
 import { refuse } from '../refusal.ts';
 import type { DtlsParameters, WebRtcTransport } from '../sfu.ts';
+import type { FragmentSection } from './fragment.ts';
 
 /** A client that has not connected by then, ms, never will. */
 const CONNECT_WITHIN = 30_000;
+/** A publisher has sent something by then, ms. */
+const SETTLED_WITHIN = 5_000;
 const token = () => randomBytes(16).toString('hex');
 
 /**
@@ -19,6 +22,9 @@ export class Resource implements Audience {
   etag = `"${token()}"`;
   /** Another track to play, where that can be had. */
   switchTo: ((language: string) => Promise<object>) | undefined;
+  /** What ICE is told on. */
+  section: FragmentSection | undefined;
+  #settled = false;
   readonly #closers: (() => void)[] = [];
   #transport: WebRtcTransport | undefined;
   #closed = false;
@@ -57,7 +63,16 @@ export class Resource implements Audience {
       if (transport.dtlsState !== 'connected') this.close();
     }, CONNECT_WITHIN);
     this.defer(() => clearTimeout(timer));
+    const settling = setTimeout(() => (this.#settled = true), SETTLED_WITHIN);
+    this.defer(() => clearTimeout(settling));
     await transport.connect({ dtlsParameters });
+  }
+
+  /** Whether a publisher sends nothing any more: no RTP in the SFU's last 2.5 s, not even of a muted microphone. */
+  async isSilent(): Promise<boolean> {
+    if (!this.#settled || this.#closed) return this.#closed;
+    const [stats] = await this.transport.getStats().catch(() => []);
+    return this.#closed || stats?.rtpRecvBitrate === 0;
   }
 
   async restartIce() {

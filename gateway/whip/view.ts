@@ -9,6 +9,7 @@ import type { Lobby } from './lobby.ts';
 import type { Offer, OfferedTrack } from './offer.ts';
 import { sdpId } from './publish.ts';
 import type { Resource } from './resource.ts';
+import { malformed } from './sdp.ts';
 
 /** What a viewer asks for. */
 export interface Wish {
@@ -64,6 +65,10 @@ export async function view(offer: Offer, room: Room, lobby: Lobby, resource: Res
       'body',
       `Offer recvonly Opus${picture ? ` and ${room.offered(picture)?.rtpParameters.codecs[0]?.mimeType ?? 'video'}` : ''}.`,
     );
+  if (parts[0] && parts[0].codec.payloadType === parts[1]?.codec.payloadType)
+    throw malformed('sound and pictures have the same payload type');
+  // Mouths speak one language.
+  const switching = lobby.canSwitch && !parts.some((part) => part.id.startsWith('video:'));
   const layout = await lobby.enter(
     new Map(parts.map(({ codec }) => [codec.mimeType.toLowerCase(), codec.payloadType])),
   );
@@ -76,7 +81,7 @@ export async function view(offer: Offer, room: Room, lobby: Lobby, resource: Res
   const consumers: Consumer[] = [];
   for (const { i, track, codec, id } of parts) {
     let producer: Producer;
-    if (track.kind === 'audio' && lobby.canSwitch) {
+    if (track.kind === 'audio' && switching) {
       const switched = await lobby.switched(layout, id, gone);
       resource.defer(() => switched.close());
       await switched.play(id, base(id));

@@ -75,6 +75,15 @@ export function openWhip(options: WhipOptions): (asked: Asked) => Promise<Answer
     return one;
   };
 
+  /** A publisher whose network broke off comes back before its connection has died. */
+  const replaceSilent = async (session: HostedSession): Promise<void> => {
+    for (const [key, resource] of resources) {
+      if (!key.startsWith('whip/') || resource.session !== session || !(await resource.isSilent())) continue;
+      options.log.info({ session: session.id }, 'silent publisher let go of');
+      resource.close();
+    }
+  };
+
   const post = async (asked: Asked): Promise<Answer> => {
     const { kind, id, headers } = asked;
     const session = options.sessions.get(id);
@@ -99,16 +108,20 @@ export function openWhip(options: WhipOptions): (asked: Asked) => Promise<Answer
         refuse('unavailable', `This session has its ${options.mostViewers} viewers.`, null, 'Try again later.'),
         { 'retry-after': '10' },
       );
-    if (kind === 'whep' && (session.state === 'waiting' || session.state === 'starting'))
+    // While a publisher is away there is a slate to see.
+    const begun = session.state !== 'starting' && (session.state !== 'waiting' || session.tracks.some(isPicture));
+    if (kind === 'whep' && !begun)
       return problem(409, refuse('conflict', 'There is nothing to watch yet.', null, 'Try again in a moment.'), {
         'retry-after': '2',
       });
+    if (kind === 'whip') await replaceSilent(session);
     const resource = new Resource(session, kind === 'whip' ? 'publisher' : 'viewer');
     try {
       const room = await session.room.catch((cause: unknown) => {
         throw refuse('unavailable', 'The media server is not there.', null, 'Try again in a moment.', cause);
       });
       resource.standing();
+      resource.section = offer.section;
       const body =
         kind === 'whip' ? await publish(offer, room, resource) : await view(offer, room, lobbyOf(room), resource, wish);
       const key = `${kind}/${resource.id}`;
@@ -148,7 +161,7 @@ export function openWhip(options: WhipOptions): (asked: Asked) => Promise<Answer
     if (match === '*' || match === '"*"') {
       if (!fragment.ice)
         throw refuse('invalid', 'An ICE restart needs a=ice-ufrag and a=ice-pwd.', 'body', 'Send the new ones.');
-      const body = writeFragment(await resource.restartIce());
+      const body = writeFragment(await resource.restartIce(), resource.section);
       return answer(200, body, { 'content-type': FRAGMENT, etag: resource.etag });
     }
     if (match !== resource.etag)
@@ -200,7 +213,8 @@ export function openWhip(options: WhipOptions): (asked: Asked) => Promise<Answer
             'authorization',
             'Send "Authorization: Bearer <auth.token>".',
           ),
-          { 'www-authenticate': 'Bearer' },
+          // RFC 6750 §3.
+          { 'www-authenticate': bearer === undefined ? 'Bearer' : 'Bearer error="invalid_token"' },
         );
     }
     if (asked.language) return language(asked);
@@ -216,6 +230,7 @@ export function openWhip(options: WhipOptions): (asked: Asked) => Promise<Answer
     });
 }
 
+const isPicture = ({ kind }: { readonly kind: string }) => kind === 'video';
 const mediaType = (header: string | string[] | undefined) =>
   String(header ?? '')
     .split(';')[0]
