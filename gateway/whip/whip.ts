@@ -190,10 +190,15 @@ export function openWhip(options: WhipOptions): (asked: Asked) => Promise<Answer
       : asked.resource === undefined
         ? 'OPTIONS, POST'
         : 'OPTIONS, PATCH, DELETE';
+    const accepted = asked.language
+      ? { 'accept-post': 'application/json' }
+      : asked.resource === undefined
+        ? { 'accept-post': SDP }
+        : { 'accept-patch': FRAGMENT };
     if (asked.method === 'OPTIONS')
       return answer(204, '', {
         allow: allowed,
-        'accept-post': asked.language ? 'application/json' : SDP,
+        ...accepted,
         'access-control-allow-methods': allowed,
         'access-control-allow-headers': 'Authorization, Content-Type, If-Match',
         'access-control-max-age': '86400',

@@ -56,6 +56,7 @@ window.publish = async (url, codec, src, token) => {
 window.watch = async (url, kinds = ['audio', 'video']) => {
   window.pc = new RTCPeerConnection({ bundlePolicy: 'max-bundle', encodedInsertableStreams: true });
   window.sounds = [];
+  window.pictures = [];
   window.loudest = 0;
   const stream = new MediaStream();
   for (const kind of kinds) {
@@ -64,10 +65,9 @@ window.watch = async (url, kinds = ['audio', 'video']) => {
     const { readable, writable } = receiver.createEncodedStreams();
     const transform = (frame, out) => {
       const { rtpTimestamp, synchronizationSource } = frame.getMetadata();
-      if (kind === 'audio') {
-        const bytes = new Uint8Array(frame.data);
-        sounds.push([synchronizationSource, rtpTimestamp ?? frame.timestamp, new TextDecoder().decode(bytes.subarray(3, 40))]);
-      }
+      const text = () => new TextDecoder().decode(new Uint8Array(frame.data).subarray(3, 40));
+      if (kind === 'audio') sounds.push([synchronizationSource, rtpTimestamp ?? frame.timestamp, text()]);
+      else pictures.push([synchronizationSource, rtpTimestamp ?? frame.timestamp, frame.type]);
       out.enqueue(frame);
     };
     readable.pipeThrough(new TransformStream({ transform })).pipeTo(writable);
@@ -108,6 +108,13 @@ window.restartIce = async (url, token) => {
   await pc.setRemoteDescription({ type: 'answer', sdp: after });
   return { body, etag: answer.headers.get('etag'), ufrag: value('ice-ufrag') };
 };
+// The ICE user name of the other end that media goes to.
+window.selected = async () => {
+  const rows = await pc.getStats();
+  const [transport] = [...rows.values()].filter(({ type }) => type === 'transport');
+  const pair = rows.get(transport.selectedCandidatePairId);
+  return rows.get(pair?.remoteCandidateId)?.usernameFragment;
+};
 window.statistics = async (type) => [...(await pc.getStats()).values()].filter((row) => row.type === type);
 `;
 export interface Posted {
@@ -127,8 +134,8 @@ export interface Inbound {
   readonly totalSamplesReceived?: number;
   readonly concealedSamples?: number;
 }
-/** An encoded frame of sound as it was received. */
-export type Sound = readonly [ssrc: number, rtp: number, text: string];
+/** An encoded frame as it was received; of sound with what is behind its first three bytes, of pictures with its kind. */
+export type Received = readonly [ssrc: number, rtp: number, text: string];
 
 /** A page with RTCPeerConnection and fetch: any publisher or viewer that knows the RFC and nothing of Livedub. */
 export class WhipPage {
@@ -138,18 +145,28 @@ export class WhipPage {
   }
 
   /** @param clip a media file to publish; a moving colour and a tone unless told */
-  async publish(url: string, codec: string, clip?: string, token?: string): Promise<Posted | null> {
+  async publish(
+    url: string,
+    codec: string,
+    { clip, token }: { readonly clip?: string; readonly token?: string } = {},
+  ): Promise<Posted | null> {
     if (clip !== undefined) {
       const body = await readFile(clip);
       await this.page.route('**/clip.mp4', (route) => route.fulfill({ body, contentType: 'video/mp4' }));
     }
-    return this.run(`publish(${JSON.stringify(url)}, '${codec}', ${clip && "'/clip.mp4'"}, ${JSON.stringify(token)})`);
+    const source = clip === undefined ? 'undefined' : "'/clip.mp4'";
+    return this.run(`publish(${JSON.stringify(url)}, '${codec}', ${source}, ${JSON.stringify(token)})`);
   }
   watch(url: string, kinds = ['audio', 'video']): Promise<Posted> {
     return this.run(`watch(${JSON.stringify(url)}, ${JSON.stringify(kinds)})`);
   }
-  restartIce(url: string): Promise<{ readonly body: string; readonly etag: string; readonly ufrag: string }> {
-    return this.run(`restartIce(${JSON.stringify(url)})`);
+  /** @returns the gateway's answer, once media comes and goes by the new ICE session */
+  async restartIce(url: string, token?: string): Promise<{ readonly body: string; readonly etag: string }> {
+    const { ufrag, ...answer } = await this.run<{ body: string; etag: string; ufrag: string }>(
+      `restartIce(${JSON.stringify(url)}, ${JSON.stringify(token)})`,
+    );
+    await this.#seen(async () => (await this.run('selected()')) === ufrag, 'other candidates');
+    return answer;
   }
   run<T>(code: string): Promise<T> {
     return this.page.evaluate<T>(code);
@@ -158,18 +175,21 @@ export class WhipPage {
     const all = await this.run<Inbound[]>(`statistics('inbound-rtp')`);
     return all.find((each) => each.kind === kind);
   }
-  sounds(): Promise<Sound[]> {
-    return this.run<Sound[]>('sounds');
+  pictures(): Promise<Received[]> {
+    return this.run<Received[]>('pictures');
+  }
+  sounds(): Promise<Received[]> {
+    return this.run<Received[]>('sounds');
   }
 
   /** Waits for so many more pictures. */
-  async pictures(more: number, within?: number): Promise<void> {
+  async see(more: number, within?: number): Promise<void> {
     const count = async () => (await this.inbound('video'))?.framesDecoded ?? 0;
     const before = await count();
     await this.#seen(async () => (await count()) >= before + more, `${more} pictures`, within);
   }
   /** Waits for sound that was received, decoded and not made up, seconds. */
-  async sound(more: number, within?: number): Promise<void> {
+  async hear(more: number, within?: number): Promise<void> {
     const count = async () => {
       const { totalSamplesReceived = 0, concealedSamples = 0 } = (await this.inbound('audio')) ?? {};
       return totalSamplesReceived - concealedSamples;
@@ -179,7 +199,9 @@ export class WhipPage {
   }
   async #seen(probe: () => Promise<boolean>, what: string, within = 20_000): Promise<void> {
     await eventually(probe, what, within).catch(async (cause: unknown) => {
-      const rows = await this.run<object[]>(`statistics('inbound-rtp')`);
+      const rows = await this.run<object[]>(
+        `pc.getStats().then((all) => [...all.values()].filter(({ type }) => /inbound|candidate|transport/.test(type)))`,
+      );
       const state = await this.run<string>('pc.connectionState');
       throw new Error(`no ${what}; ${state}, ${JSON.stringify(rows)}`, { cause });
     });

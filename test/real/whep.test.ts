@@ -63,7 +63,7 @@ describe.skipIf(noChromium)(`a viewer by WHEP${noChromium ? ` (skipped: ${noChro
     expect(changes.slice(0, 3)).toEqual(['dub:es', 'dub:de', 'original']);
     expect(changes.at(-1)).toBe('dub:es');
     expect(await viewer.inbound('audio')).toMatchObject({ packetsLost: 0 });
-    await viewer.pictures(5);
+    await viewer.see(5);
     await session.close();
   });
 
@@ -116,7 +116,7 @@ describe.skipIf(why)(`a dubbed recording (${why ?? 'real'})`, () => {
     const publisher = await browser.page();
     const seen: string[] = [];
     for (const codec of ['video/H264', 'video/VP8', 'video/VP9', 'video/AV1']) {
-      const published = await publisher.publish(`/v1/sessions/${id}/whip`, codec, recording(CLIP));
+      const published = await publisher.publish(`/v1/sessions/${id}/whip`, codec, { clip: recording(CLIP) });
       if (!published) continue;
       const sent = async () => (await session.room).offered('video')?.rtpParameters.codecs[0]?.mimeType;
       await eventually(async () => session.state === 'live' && (await sent()) === codec, codec, SOON);
@@ -124,8 +124,8 @@ describe.skipIf(why)(`a dubbed recording (${why ?? 'real'})`, () => {
       // Nothing of the original is in it: what is heard is the dub.
       const alone = seen.length === 0 ? '&voice=alone' : '';
       await viewer.watch(`/v1/sessions/${id}/whep?language=es${alone}`);
-      await viewer.pictures(20);
-      await viewer.sound(1);
+      await viewer.see(20);
+      await viewer.hear(1);
       await eventually(() => viewer.run('loudest > 0.01'), 'something to hear', SOON);
       expect(await viewer.inbound('video')).toMatchObject({ frameWidth: 320, frameHeight: 180 });
       seen.push(codec);
