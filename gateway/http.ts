@@ -38,6 +38,7 @@ import {
 import type { Sessions } from './sessions.ts';
 import type { Sfu } from './sfu.ts';
 import { captionsOf, textOf, transcriptOf } from './transcript.ts';
+import { CORS, openWhip } from './whip/whip.ts';
 
 export interface HttpOptions {
   readonly config: Config;
@@ -373,6 +374,46 @@ export async function openHttp(
       },
       async () => ({ engines: options.engines().map((card) => ({ ...card })) }),
     );
+  });
+
+  const whip = openWhip({
+    sessions,
+    sfu,
+    iceServers: config.rtc.iceServers,
+    mostViewers: config.limits.viewers,
+    permitted,
+    log,
+  });
+  await app.register(async (api) => {
+    api.removeAllContentTypeParsers();
+    api.addContentTypeParser('*', { parseAs: 'string' }, (_request, body, done) => done(null, body));
+    // Before anything can be refused: a page from elsewhere may read that too.
+    api.addHook('onRequest', async (_request, reply) => void reply.headers(CORS));
+    for (const kind of ['whip', 'whep'] as const) {
+      for (const rest of ['', '/:resource', ...(kind === 'whep' ? ['/:resource/language'] : [])]) {
+        api.route<{ Params: { id: string; resource?: string }; Querystring: Record<string, unknown> }>({
+          method: ['GET', 'POST', 'PUT', 'PATCH', 'DELETE', 'OPTIONS'],
+          url: `/v1/sessions/:id/${kind}${rest}`,
+          schema: { hide: true },
+          handler: async ({ method, params, query, headers, body }, reply) => {
+            const { id, resource } = params;
+            const answered = await whip({
+              method,
+              kind,
+              id,
+              resource,
+              language: rest.endsWith('language'),
+              query,
+              headers,
+              body,
+            });
+            for (const [name, value] of Object.entries(answered.headers))
+              reply.header(name, typeof value === 'string' ? value : [...value]);
+            return reply.code(answered.status).send(answered.body);
+          },
+        });
+      }
+    }
   });
 
   app.get(

@@ -141,15 +141,29 @@ export class Room {
     this.#offered.delete(id);
   }
 
+  /** What stands for a track in the SFU, if the track is offered. */
+  offered(id: TrackId): Producer | undefined {
+    return this.#offered.get(id);
+  }
+
+  /** A track in another router of the same worker. Gone when the track or the router is. */
+  async copy({ id: producerId }: Producer, router: Router): Promise<Producer> {
+    const listenInfo = { protocol: 'udp', ip: LOOPBACK, recvBufferSize: RECEIVE_BUFFER } as const;
+    // Ids are of a worker, not of a router.
+    const { pipeProducer } = await this.#router.pipeToRouter({ producerId, router, keepId: false, listenInfo });
+    if (!pipeProducer) throw new TypeError('Cannot copy track: mediasoup made no producer');
+    return pipeProducer;
+  }
+
   /** A browser's way in or out. Closes with the room; its owner closes it earlier. */
-  async transport(): Promise<WebRtcTransport> {
+  async transport(router = this.#router): Promise<WebRtcTransport> {
     const { listen, announced, ports } = this.#rtc;
     const address = {
       ip: listen,
       portRange: ports,
       ...(announced === undefined ? {} : { announcedAddress: announced }),
     };
-    return this.#router.createWebRtcTransport({
+    return router.createWebRtcTransport({
       listenInfos: [
         { protocol: 'udp', ...address },
         { protocol: 'tcp', ...address },

@@ -15,6 +15,8 @@ export type RtpParameters = types.RtpParameters;
 export type RtpCapabilities = types.RtpCapabilities;
 export type DtlsParameters = types.DtlsParameters;
 export type IceParameters = types.IceParameters;
+export type IceCandidate = types.IceCandidate;
+export type DirectTransport = types.DirectTransport;
 type Worker = types.Worker;
 
 /**
@@ -56,6 +58,7 @@ export function senderReport(
 /** The mediasoup workers, one process per core, and where the next session goes. */
 export class Sfu {
   readonly #slots: Slot[] = [];
+  readonly #slotOf = new WeakMap<Router, Slot>();
   readonly #log: Log;
   readonly #start: () => Promise<Worker>;
   readonly #scope: Scope;
@@ -106,7 +109,26 @@ export class Sfu {
   async router(): Promise<Router> {
     const up = this.#slots.filter((slot) => slot.pid !== undefined);
     const slot = (up.length > 0 ? up : this.#slots).reduce((least, each) => (each.load < least.load ? each : least));
-    const router = await (await slot.worker).createRouter({ mediaCodecs: CODECS });
+    return this.#router(slot, CODECS);
+  }
+
+  /**
+   * A router on the same worker as `router`, whose consumers get other payload types: those of `payloadTypes`, by MIME
+   * type in small letters. Other codecs are not known to it.
+   */
+  async beside(router: Router, payloadTypes: ReadonlyMap<string, number>): Promise<Router> {
+    const slot = this.#slotOf.get(router);
+    if (!slot) throw new TypeError('Cannot make router: the other is not of this SFU');
+    const codecs = CODECS.flatMap((codec) => {
+      const preferredPayloadType = payloadTypes.get(codec.mimeType.toLowerCase());
+      return preferredPayloadType === undefined ? [] : [{ ...codec, preferredPayloadType }];
+    });
+    return this.#router(slot, codecs);
+  }
+
+  async #router(slot: Slot, mediaCodecs: types.RouterRtpCodecCapability[]): Promise<Router> {
+    const router = await (await slot.worker).createRouter({ mediaCodecs });
+    this.#slotOf.set(router, slot);
     const count = (by: number) => (slot.load += by);
     count(1);
     router.observer.once('close', () => count(-1));

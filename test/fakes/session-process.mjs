@@ -4,7 +4,7 @@
 // media time, so that a successor goes on where its predecessor died. What it does otherwise is in the session's name:
 //   "crashes"     exits at once, every time      "no media"   refuses the session
 //   "hangs"       never says ready                "ends"       the programme is over after 300 ms
-//   "stays"       does not end when asked to
+//   "stays"       does not end when asked to      "told apart" puts each sound's track behind the silence
 import { createSocket } from 'node:dgram';
 import { once } from 'node:events';
 
@@ -112,7 +112,9 @@ function tick() {
   for (; frame < due; frame += 1) {
     for (const track of outputs) {
       const sequence = frame & 0xffff;
-      send(track, sequence, (track.rtpBase + frame * 960) >>> 0, false, SILENCE);
+      const named = start.spec.name === 'told apart';
+      const sound = named ? Buffer.concat([SILENCE, Buffer.from(track.id)]) : SILENCE;
+      send(track, sequence, (track.rtpBase + frame * 960) >>> 0, false, sound);
     }
   }
   if (!live && frame > 0) {
@@ -206,7 +208,8 @@ function offerVideo() {
     ...placeholder,
     mimeType: source.mimeType,
     clockRate: source.clockRate,
-    parameters: {},
+    parameters:
+      source.mimeType === 'video/H264' ? { 'packetization-mode': 1, 'profile-level-id': '42e01f' } : {},
   };
   videoOut = { ...rest, ssrc, rtpBase };
   say({ type: 'video', tracks: [rest] });
