@@ -8,18 +8,19 @@ const STEP = 960;
 const uint16 = fc.integer({ min: 0, max: 0xffff });
 const uint32 = fc.integer({ min: 0, max: 0xffff_ffff });
 const out = fc.record({ ssrc: uint32, payloadType: fc.integer({ min: 0, max: 127 }), base: uint32 });
-/** A language: where its numbers begin, what it has lost on the way, which neighbours change places. */
+/** A language: where its numbers begin, what it has lost on the way, which neighbours change places, how far it is behind. */
 const source = fc.record({
   sequence: uint16,
   base: uint32,
   ssrc: uint32,
   lost: fc.uniqueArray(fc.nat(29), { maxLength: 8 }),
   swapped: fc.uniqueArray(fc.nat(28), { maxLength: 4 }),
+  lag: fc.nat(6),
 });
 type Source = typeof source extends fc.Arbitrary<infer T> ? T : never;
 
 /** The n-th packet of media time as a source has it; the payload says whose it is. */
-const packet = ({ sequence, base, ssrc }: Omit<Source, 'lost' | 'swapped'>, n: number, who: number) =>
+const packet = ({ sequence, base, ssrc }: Pick<Source, 'sequence' | 'base' | 'ssrc'>, n: number, who: number) =>
   Buffer.from(
     writeRtp({
       payloadType: 100,
@@ -44,36 +45,43 @@ const later = (a: number, b: number) => (a - b) | 0;
 
 test('languages that follow one another are one stream: one SSRC, one payload type, media time, every number once', () => {
   fc.assert(
-    fc.property(out, fc.array(source, { minLength: 1, maxLength: 6 }), uint16, (joined, sources, start) => {
-      const splice = new Splice(joined);
-      const sent: { sequence: number; timestamp: number; who: number; n: number }[] = [];
-      for (const [who, each] of sources.entries()) {
-        splice.cut(each.base);
-        for (const n of arrivals(each, start + who * 30, 30)) {
-          const spliced = splice.push(packet(each, n, who));
-          if (!spliced) continue;
-          const { payload, marker, ...header } = parseRtp(spliced)!;
-          expect(header).toMatchObject({ ssrc: joined.ssrc, payloadType: joined.payloadType });
-          expect(header.timestamp).toBe((joined.base + n * STEP) >>> 0);
-          expect(marker).toBe(n % 7 === 0);
-          expect(payload[0]).toBe(who);
-          sent.push({ ...header, who, n });
+    fc.property(
+      out,
+      fc.array(source, { minLength: 1, maxLength: 6 }),
+      fc.integer({ min: 10, max: 0xffff }),
+      (joined, sources, start) => {
+        const splice = new Splice(joined);
+        const sent: { sequence: number; timestamp: number; who: number; n: number }[] = [];
+        for (const [who, each] of sources.entries()) {
+          splice.cut(each.base);
+          for (const n of arrivals(each, start + who * 30 - each.lag, 30)) {
+            const spliced = splice.push(packet(each, n, who));
+            if (!spliced) continue;
+            const { payload, marker, ...header } = parseRtp(spliced)!;
+            expect(header).toMatchObject({ ssrc: joined.ssrc, payloadType: joined.payloadType });
+            expect(header.timestamp).toBe((joined.base + n * STEP) >>> 0);
+            expect(marker).toBe(n % 7 === 0);
+            expect(payload[0]).toBe(who);
+            sent.push({ ...header, who, n });
+          }
         }
-      }
-      expect(new Set(sent.map(({ sequence }) => sequence)).size).toBe(sent.length);
-      // In the order of their numbers no packet is earlier than the one before, and sources do not mix.
-      const [first] = sent;
-      const ordered = sent.toSorted((a, b) => ahead(a.sequence, first!.sequence) - ahead(b.sequence, first!.sequence));
-      for (const [i, each] of ordered.entries()) {
-        const before = ordered[i - 1];
-        if (!before) continue;
-        expect(later(each.timestamp, before.timestamp)).toBeGreaterThan(0);
-        expect(each.who).toBeGreaterThanOrEqual(before.who);
-        // A gap is what the source itself lost; where it changes there is none.
-        const gap = ahead(each.sequence, before.sequence);
-        expect(gap).toBe(each.who === before.who ? each.n - before.n : 1);
-      }
-    }),
+        expect(new Set(sent.map(({ sequence }) => sequence)).size).toBe(sent.length);
+        // In the order of their numbers no packet is earlier than the one before, and sources do not mix.
+        const [first] = sent;
+        const ordered = sent.toSorted(
+          (a, b) => ahead(a.sequence, first!.sequence) - ahead(b.sequence, first!.sequence),
+        );
+        for (const [i, each] of ordered.entries()) {
+          const before = ordered[i - 1];
+          if (!before) continue;
+          expect(later(each.timestamp, before.timestamp)).toBeGreaterThan(0);
+          expect(each.who).toBeGreaterThanOrEqual(before.who);
+          // A gap is what the source itself lost; where it changes there is none.
+          const gap = ahead(each.sequence, before.sequence);
+          expect(gap).toBe(each.who === before.who ? each.n - before.n : 1);
+        }
+      },
+    ),
     { endOnFailure: true },
   );
 });
