@@ -162,7 +162,10 @@ const NAMED_BEST = [
   ['high', 'medium', 'mid', 'low'],
 ];
 
-/** The names of what is sent and not paused; the best layer first, by their names, else as listed (RFC 8853 §5.1: the preferred first). */
+/**
+ * The names of what is sent and not paused (RFC 8853 §5.1); the best layer first, by their names, else as listed: the
+ * preferred first.
+ */
 function layersOf(section: Section): string[] {
   const sent = valuesOf(section, 'rid').flatMap((value) => {
     const [, name, direction] = /^([A-Za-z0-9_-]{1,255}) (send|recv)\b/.exec(value) ?? [];
@@ -170,7 +173,8 @@ function layersOf(section: Section): string[] {
     return direction === 'send' ? [name] : [];
   });
   const paused = valuesOf(section, 'simulcast').flatMap((value) => value.match(/(?<=~)[\w-]+/g) ?? []);
-  const names = sent.some((name) => !paused.includes(name)) ? sent.filter((name) => !paused.includes(name)) : sent;
+  const flowing = sent.filter((name) => !paused.includes(name));
+  const names = flowing.length > 0 ? flowing : sent;
   const set = names.length > 1 ? NAMED_BEST.find((each) => names.every((name) => each.includes(name))) : undefined;
   return set ? names.sort((a, b) => set.indexOf(a) - set.indexOf(b)) : names;
 }

@@ -85,6 +85,7 @@ describe('an offer that is none is refused, and the refusal says where', () => {
     ['a client that is ICE-lite too', changed(CHROMIUM, ['t=0 0', 't=0 0\r\na=ice-lite']), /a=ice-lite/],
     ['RTCP on a port of its own', without(CHROMIUM, /a=rtcp-mux/), /a=rtcp-mux/],
     ['no bundle', without(CHROMIUM, /a=group:BUNDLE.*/), /BUNDLE/],
+    ['two bundles', changed(CHROMIUM, ['a=group:BUNDLE 0 1', 'a=group:BUNDLE 0\r\na=group:BUNDLE 1']), /BUNDLE/],
     ['a bundle that lacks one', changed(CHROMIUM, ['a=group:BUNDLE 0 1', 'a=group:BUNDLE 0']), /BUNDLE/],
     ['a section without a name', without(CHROMIUM, /a=mid:1/), /no a=mid/],
     ['two sections of one name', changed(CHROMIUM, ['a=mid:1', 'a=mid:0']), /same a=mid/],
@@ -138,6 +139,15 @@ describe('an offer that is none is refused, and the refusal says where', () => {
         expect(thrown).toBeInstanceOf(Refusal);
       }
   });
+});
+
+test('sound alone needs no bundle and no name', async () => {
+  const bare = without(without(offered('chromium-publish-audio'), /a=mid:0/), /a=group:BUNDLE 0/);
+  const { answer, taken } = await published(bare);
+  expect(parts(answer).parts.map(({ port }) => port)).toEqual([9]);
+  expect(answer).not.toMatch(/^a=(group|mid)/m);
+  expect(taken[0]!.rtpParameters.mid).toBeUndefined();
+  expect(taken[0]!.rtpParameters.encodings![0]!.ssrc).toBeGreaterThan(0);
 });
 
 describe('the transport', () => {
