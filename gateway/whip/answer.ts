@@ -30,13 +30,13 @@ export function writeAnswer(
   transport: Transport,
   id: string,
 ): string {
-  const taken = offer.tracks.flatMap((track, i) => (answers[i] && track?.mid !== undefined ? [track.mid] : []));
+  const taken = offer.bundle?.filter((mid) => offer.tracks.some((track, i) => answers[i] && track?.mid === mid)) ?? [];
   const lines = [
     'v=0',
     `o=- ${id} 1 IN IP4 127.0.0.1`,
     's=-',
     't=0 0',
-    ...(offer.bundle && taken.length > 0 ? [`a=group:BUNDLE ${taken.join(' ')}`] : []),
+    ...(taken.length > 0 ? [`a=group:BUNDLE ${taken.join(' ')}`] : []),
     'a=ice-lite',
     ...(offer.mixedExtensions ? ['a=extmap-allow-mixed'] : []),
     'a=msid-semantic: WMS *',
@@ -56,7 +56,8 @@ export function writeAnswer(
     const reduced = section.attributes.some(({ name }) => name === 'rtcp-rsize');
     lines.push(...transportLines(transport, offer), `a=${answer.direction}`, 'a=rtcp-mux');
     if (reduced) lines.push('a=rtcp-rsize');
-    for (const { id: number, uri } of answer.extensions) lines.push(`a=extmap:${number} ${uri}`);
+    for (const { id: number, uri, oneWay } of answer.extensions)
+      lines.push(`a=extmap:${number}${oneWay ? '/recvonly' : ''} ${uri}`);
     for (const codec of answer.codecs) lines.push(...codecLines(codec));
     if (answer.layer !== undefined) {
       lines.push(`a=rid:${answer.layer} recv`);
@@ -103,9 +104,11 @@ export const credentialLines = ({
 
 function codecLines({ payloadType, mimeType, clockRate, channels, fmtp, answered }: AnsweredTrack['codecs'][number]) {
   const [, name = ''] = mimeType.split('/');
+  // What the client says of its own stream is not said back to it.
+  const format = fmtp?.split(';').filter((parameter) => !/^\s*sprop-/i.test(parameter));
   return [
     `a=rtpmap:${payloadType} ${name}/${clockRate}${channels === undefined || channels === 1 ? '' : `/${channels}`}`,
-    ...(fmtp === undefined ? [] : [`a=fmtp:${payloadType} ${fmtp}`]),
+    ...(format?.some(Boolean) ? [`a=fmtp:${payloadType} ${format.join(';').trim()}`] : []),
     ...answered.map(({ type, parameter }) => `a=rtcp-fb:${payloadType} ${`${type} ${parameter}`.trim()}`),
   ];
 }

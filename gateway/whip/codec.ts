@@ -1,5 +1,5 @@
 import type { RtpCapabilities } from '../sfu.ts';
-import { type Section, valuesOf } from './sdp.ts';
+import { type Section, malformed, valuesOf } from './sdp.ts';
 
 type Parameters = Record<string, string | number>;
 export interface Feedback {
@@ -14,6 +14,8 @@ export interface Codec {
   /** Audio only. */
   readonly channels: number | undefined;
   readonly parameters: Parameters;
+  /** H.264 whose profile was written as Baseline; `parameters` have it as the constrained one. */
+  readonly baseline: boolean;
   /** The format parameters as they stood. */
   readonly fmtp: string | undefined;
   readonly feedback: readonly Feedback[];
@@ -25,19 +27,27 @@ const usable = (payloadType: number) => payloadType < 64 || (payloadType >= 96 &
 
 /** The payload types of a section that have an rtpmap (RFC 8866 §6.6), in the order of preference. */
 export function codecsOf(section: Section): Codec[] {
-  const maps = new Map(valuesOf(section, 'rtpmap').map((each) => split(each)));
+  const maps = new Map<string, string>();
+  for (const [format, codec] of valuesOf(section, 'rtpmap').map((each) => split(each))) {
+    if ((maps.get(format) ?? codec) !== codec)
+      throw malformed(`a=rtpmap:${format.slice(0, 8)} is there twice, with different codecs`);
+    maps.set(format, codec);
+  }
   const formats = new Map(valuesOf(section, 'fmtp').map((each) => split(each)));
   const feedback = valuesOf(section, 'rtcp-fb').map((each) => split(each));
-  return section.formats.flatMap((format) => {
+  return [...new Set(section.formats)].flatMap((format) => {
     const [, name, rate, channels] = /^([\w.-]+)\/(\d{1,6})(?:\/(\d{1,2}))?$/.exec(maps.get(format) ?? '') ?? [];
     if (name === undefined || !/^\d{1,3}$/.test(format) || !usable(Number(format))) return [];
     const fmtp = formats.get(format);
+    const written = parametersOf(fmtp ?? '');
+    const parameters = /^h264$/i.test(name) ? constrained(written) : written;
     const codec: Codec = {
       payloadType: Number(format),
       mimeType: `${section.media}/${name}`,
       clockRate: Number(rate),
       channels: section.media === 'audio' ? Number(channels ?? 1) : undefined,
-      parameters: parametersOf(fmtp ?? ''),
+      parameters,
+      baseline: parameters !== written,
       fmtp,
       feedback: feedback
         .filter(([of]) => of === format || of === '*')
@@ -59,11 +69,21 @@ function split(text: string): [string, string] {
 /** Numbers are numbers, as mediasoup wants them; a profile is text even where it has digits only. */
 function parametersOf(fmtp: string): Parameters {
   const pairs = fmtp.split(';').flatMap((pair): [string, string | number][] => {
-    const [, key = '', value = ''] = /^\s*([\w-]+)\s*=\s*(.*?)\s*$/.exec(pair) ?? [];
-    if (key === '' || key === '__proto__') return [];
+    const at = pair.indexOf('=');
+    const [key, value] = [pair.slice(0, Math.max(0, at)).trim(), pair.slice(at + 1).trim()];
+    if (!/^[\w-]+$/.test(key) || key === '__proto__') return [];
     return [[key, /^\d{1,9}$/.test(value) && key !== 'profile-level-id' ? Number(value) : value]];
   });
   return Object.fromEntries(pairs);
+}
+
+/**
+ * What Baseline has and constrained baseline has not (slice groups, redundant slices: H.264 §A.2.1) no encoder makes that
+ * sends to the web: FFmpeg writes 42001f whatever it is, as it leaves out the flags. mediasoup takes the constrained one.
+ */
+function constrained(parameters: Parameters): Parameters {
+  const [, level] = /^42[0-3]0([\da-f]{2})$/i.exec(String(parameters['profile-level-id'])) ?? [];
+  return level === undefined ? parameters : { ...parameters, 'profile-level-id': `42e0${level}` };
 }
 
 /** Whether an offered codec is the one that is known here: what mediasoup asks before it takes or gives one. */
@@ -102,6 +122,8 @@ export const retransmissionOf = (codecs: readonly Codec[], { payloadType }: Code
   codecs.find(({ mimeType, parameters }) => /\/rtx$/i.test(mimeType) && parameters['apt'] === payloadType);
 
 const isRtx = ({ mimeType }: { readonly mimeType: string }) => /\/rtx$/i.test(mimeType);
-/** The first of the offered codecs that is known. */
-export const chosen = (codecs: readonly Codec[], known: readonly Known[]): Codec | undefined =>
-  codecs.find((codec) => known.some((each) => !isRtx(each) && matches(codec, each)));
+/** The first of the offered codecs that is known; Baseline when there is nothing else. */
+export function chosen(codecs: readonly Codec[], known: readonly Known[]): Codec | undefined {
+  const fit = codecs.filter((codec) => known.some((each) => !isRtx(each) && matches(codec, each)));
+  return fit.find(({ baseline }) => !baseline) ?? fit[0];
+}

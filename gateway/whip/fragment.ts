@@ -22,19 +22,22 @@ const FIX = 'Send application/trickle-ice-sdpfrag as RFC 8840 §9 has it.';
 export function readFragment(text: string): Fragment {
   let [ufrag, pwd]: (string | undefined)[] = [];
   let candidates = 0;
-  for (const line of text.split(/\r?\n/)) {
+  let ended = false;
+  for (const [i, raw] of text.split('\n').entries()) {
+    const line = raw.trimEnd();
     if (line === '') continue;
-    if (!/^[am]=./.test(line)) throw malformed('a fragment has a= and m= lines only', FIX);
+    if (!/^[am]=./.test(line)) throw malformed(`line ${i + 1} of the fragment is neither a= nor m=`, FIX);
     if (line.startsWith('m=')) continue;
     const { name, value } = attributeOf(line.slice(2));
     if (name === 'ice-ufrag') ufrag = value;
     if (name === 'ice-pwd') pwd = value;
+    ended ||= name === 'end-of-candidates';
     if (name !== 'candidate') continue;
     candidates += 1;
-    if (!CANDIDATE.test(value)) throw malformed('an a=candidate is not one', FIX);
+    if (!CANDIDATE.test(value)) throw malformed(`the a=candidate in line ${i + 1} is not one`, FIX);
     if (candidates > MOST_CANDIDATES) throw malformed(`it has more than ${MOST_CANDIDATES} candidates`, FIX);
   }
-  if (ufrag === undefined && pwd === undefined && candidates === 0 && !/^a=end-of-candidates\r?$/m.test(text))
+  if (ufrag === undefined && pwd === undefined && candidates === 0 && !ended)
     throw malformed('there is nothing in the fragment', FIX);
   return { ice: ufrag === undefined && pwd === undefined ? undefined : iceOf(ufrag, pwd), candidates };
 }

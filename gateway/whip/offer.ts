@@ -9,6 +9,8 @@ export type Direction = 'sendrecv' | 'sendonly' | 'recvonly' | 'inactive';
 export interface Extension {
   readonly id: number;
   readonly uri: string;
+  /** Only the client sends it. */
+  readonly oneWay: boolean;
 }
 /** A section with sound or pictures that can be answered. */
 export interface OfferedTrack {
@@ -31,8 +33,8 @@ export interface Offer {
   readonly dtls: DtlsParameters;
   /** What the transport is described under. */
   readonly section: FragmentSection;
-  /** Whether it names a bundle. */
-  readonly bundle: boolean;
+  /** The mids of its bundle, if it names one, in its order. */
+  readonly bundle: readonly string[] | undefined;
   readonly mixedExtensions: boolean;
   readonly trickles: boolean;
 }
@@ -50,31 +52,36 @@ export function readOffer(text: string): Offer {
   const { sections } = description;
   if (sections.length === 0) throw malformed('it has no m-line');
   const tracks = sections.map((section) => trackOf(section, description));
-  // Everything about the transport is in the first section of the bundle (RFC 9143 §7.1.3); only a bundle-only section or
-  // one that is turned off may have port 0.
   const bundle = bundleOf(description, tracks);
-  const first =
-    tracks.find((track) => track && (bundle === undefined || track.mid === bundle[0])) ?? tracks.find(Boolean);
+  const first = tracks.find(Boolean)?.section;
   if (!first) throw unfit('There is no sound and no picture in the offer.', 'Offer m=audio or m=video over DTLS-SRTP.');
-  const either = (name: string) => valueOf(first.section, name) ?? valueOf(description, name);
+  if (valueOf(description, 'ice-lite') !== undefined)
+    throw unfit('The offer has a=ice-lite, as the gateway has: nobody would look for the other.', 'Offer full ICE.');
+  // Everything about the transport is in the first section of the bundle, be it sound, pictures or data (RFC 9143 §7.1.3);
+  // what is under an m-line goes before what is under none.
+  const bundled = bundle?.flatMap((mid) => sections.filter((section) => valueOf(section, 'mid') === mid));
+  const tagged = bundled?.find((section) => !isOff(section)) ?? first;
+  const transport = (name: string) =>
+    [tagged, first, description].map((part) => valuesOf(part, name)).find((values) => values.length > 0) ?? [];
   return {
     sections,
     tracks,
-    ice: iceOf(either('ice-ufrag'), either('ice-pwd')),
-    dtls: dtlsOf(either('setup'), [...valuesOf(first.section, 'fingerprint'), ...valuesOf(description, 'fingerprint')]),
-    section: { ...first.section, mid: first.mid },
-    bundle: bundle !== undefined,
+    ice: iceOf(transport('ice-ufrag')[0], transport('ice-pwd')[0]),
+    dtls: dtlsOf(transport('setup')[0], transport('fingerprint')),
+    section: { ...tagged, mid: valueOf(tagged, 'mid') },
+    bundle,
     mixedExtensions: valueOf(description, 'extmap-allow-mixed') !== undefined,
-    trickles: (either('ice-options') ?? '').split(' ').includes('trickle'),
+    // RFC 8839 §5.6 has blanks between them, libdatachannel commas.
+    trickles: transport('ice-options').some((options) => options.split(/[ ,]/).includes('trickle')),
   };
 }
 
+/** RFC 9143 §6: a bundle-only section has port 0 too. */
+const isOff = (section: Section) => section.port === 0 && valueOf(section, 'bundle-only') === undefined;
+
 function trackOf(section: Section, description: Description): OfferedTrack | undefined {
-  const { media, protocol, port } = section;
-  const off = port === 0 && valueOf(section, 'bundle-only') === undefined;
-  if ((media !== 'audio' && media !== 'video') || !PROTOCOLS.includes(protocol) || off) return undefined;
-  const mid = valueOf(section, 'mid');
-  if (mid !== undefined && !/^[\w!#$%&'*+.^`{|}~-]{1,32}$/.test(mid)) throw malformed('a=mid is not a token');
+  const { media, protocol } = section;
+  if ((media !== 'audio' && media !== 'video') || !PROTOCOLS.includes(protocol) || isOff(section)) return undefined;
   if (valueOf(section, 'rtcp-mux') === undefined && valueOf(section, 'rtcp-mux-only') === undefined)
     throw unfit(`The ${media} m-line has no a=rtcp-mux.`, 'Offer RTP and RTCP on one port: rtcpMuxPolicy "require".');
   const named = [...section.attributes, ...description.attributes].find(({ name }) =>
@@ -83,7 +90,7 @@ function trackOf(section: Section, description: Description): OfferedTrack | und
   return {
     kind: media,
     section,
-    mid,
+    mid: valueOf(section, 'mid'),
     direction: (named?.name ?? 'sendrecv') as Direction,
     codecs: codecsOf(section),
     extensions: extensionsOf([...valuesOf(section, 'extmap'), ...valuesOf(description, 'extmap')]),
@@ -97,8 +104,11 @@ function bundleOf(
   description: Description,
   tracks: readonly (OfferedTrack | undefined)[],
 ): readonly string[] | undefined {
+  const named = description.sections.flatMap((section) => valuesOf(section, 'mid').slice(0, 1));
+  if (!named.every((mid) => /^[\w!#$%&'*+.^`{|}~-]{1,32}$/.test(mid))) throw malformed('an a=mid is not a token');
+  if (new Set(named).size < named.length) throw malformed('two m-lines have the same a=mid');
   const mids = tracks.flatMap((track) => (track ? [track.mid] : []));
-  if (new Set(mids).size < mids.length) throw malformed('two m-lines have the same a=mid, or none');
+  if (mids.length > 1 && mids.includes(undefined)) throw malformed('an m-line has no a=mid');
   const groups = valuesOf(description, 'group').map((value) => value.trim().split(/\s+/));
   const bundle = groups.find(([semantics]) => semantics === 'BUNDLE')?.slice(1);
   if (bundle === undefined && mids.length === 1) return undefined;
@@ -112,12 +122,14 @@ function bundleOf(
 
 function extensionsOf(maps: readonly string[]): Extension[] {
   const extensions = maps.map((map) => {
-    const [, id, uri = ''] = /^(\d{1,5})(?:\/\w+)? (\S+)/.exec(map) ?? [];
+    const [, id, direction, uri = ''] = /^(\d{1,5})(?:\/(\w+))? (\S+)/.exec(map) ?? [];
     if (id === undefined || Number(id) < 1 || Number(id) > 4_351) throw malformed('an a=extmap is not "<id> <uri>"');
-    return { id: Number(id), uri };
+    return { id: Number(id), uri, direction };
   });
   // Ids from 256 on are for mapping to others later (RFC 8285 §7); ids from 15 on need the two-byte form.
-  const usable = extensions.filter(({ id }) => id < 256);
+  const usable = extensions
+    .filter(({ id, direction }) => id < 256 && direction !== 'recvonly' && direction !== 'inactive')
+    .map(({ id, uri, direction }): Extension => ({ id, uri, oneWay: direction === 'sendonly' }));
   if (new Set(usable.map(({ id }) => id)).size < usable.length) throw malformed('two a=extmap have the same id');
   return usable;
 }
@@ -154,13 +166,19 @@ const NAMED_BEST = [
   ['high', 'medium', 'mid', 'low'],
 ];
 
-/** The names of what is sent; the best layer first, by their names, else as listed (RFC 8853 §5.1: the preferred first). */
+/**
+ * The names of what is sent and not paused (RFC 8853 §5.1); the best layer first, by their names, else as listed: the
+ * preferred first.
+ */
 function layersOf(section: Section): string[] {
-  const names = valuesOf(section, 'rid').flatMap((value) => {
+  const sent = valuesOf(section, 'rid').flatMap((value) => {
     const [, name, direction] = /^([A-Za-z0-9_-]{1,255}) (send|recv)\b/.exec(value) ?? [];
     if (name === undefined) throw malformed('an a=rid is not "<name> send" or "<name> recv"');
     return direction === 'send' ? [name] : [];
   });
+  const paused = valuesOf(section, 'simulcast').flatMap((value) => value.match(/(?<=~)[\w-]+/g) ?? []);
+  const flowing = sent.filter((name) => !paused.includes(name));
+  const names = flowing.length > 0 ? flowing : sent;
   const set = names.length > 1 ? NAMED_BEST.find((each) => names.every((name) => each.includes(name))) : undefined;
   return set ? names.sort((a, b) => set.indexOf(a) - set.indexOf(b)) : names;
 }
@@ -185,6 +203,8 @@ function dtlsOf(setup: string | undefined, given: readonly string[]): DtlsParame
       throw malformed('a=fingerprint is not one of its kind');
     return [{ algorithm: name as keyof typeof HASHES, value: value.toUpperCase() }];
   });
+  // mediasoup looks at the first alone; all are of one certificate, so the strongest it is (RFC 8122 §5).
+  fingerprints.sort((a, b) => HASHES[b.algorithm] - HASHES[a.algorithm]);
   if (fingerprints.length === 0)
     throw unfit(
       'The offer has no a=fingerprint that this gateway can check.',

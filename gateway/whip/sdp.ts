@@ -19,28 +19,33 @@ export interface Description {
   readonly sections: readonly Section[];
 }
 
-/** A browser's largest offer has some 200 lines a section. */
+/** A browser's largest offer has some 200 lines a section, the longest of 300 characters; parameter sets take a thousand. */
 const MOST_LINES = 4_000;
+const MOST_CHARACTERS = 4_000;
 /** RFC 9725 wants one of each kind; meetings' pages offer a few more. */
 const MOST_SECTIONS = 16;
-const M_LINE = /^([a-z]+) (\d{1,5})(?:\/\d+)? ([A-Za-z0-9/]+)((?: [\w.*-]+)+)$/;
+const M_LINE = /^([a-z]+) (\d{1,5})(?:\/\d+)? ([\w.+/-]+)((?: [\w.+*-]+)+)$/;
 
 export const malformed = (what: string, fix = 'Send the SDP offer as the peer connection made it.'): Refusal =>
   refuse('invalid', `The session description is malformed: ${what}.`, 'body', fix);
 
 /**
- * Takes a session description apart. Lines end in CRLF or LF.
+ * Takes a session description apart. Lines end in CRLF or LF; blanks before that do not count.
  *
  * @throws Refusal `invalid` for what is not one
  */
 export function readSdp(text: string): Description {
-  const lines = text.replace(/(?:\r?\n)+$/, '').split(/\r?\n/);
+  const lines = text
+    .trimEnd()
+    .split('\n')
+    .map((line) => line.trimEnd());
   if (lines.length > MOST_LINES) throw malformed(`it has more than ${MOST_LINES} lines`);
   if (lines[0] !== 'v=0') throw malformed('it does not begin with "v=0"');
   const attributes: Attribute[] = [];
   const sections: (Section & { readonly attributes: Attribute[] })[] = [];
   for (const [i, line] of lines.entries()) {
-    if (!/^[a-z]=[^\0\r]+$/.test(line)) throw malformed(`line ${i + 1} is not "<letter>=<value>"`);
+    if (line.length > MOST_CHARACTERS) throw malformed(`line ${i + 1} has more than ${MOST_CHARACTERS} characters`);
+    if (!/^[a-z]=[^\0\r]*$/.test(line)) throw malformed(`line ${i + 1} is not "<letter>=<value>"`);
     const value = line.slice(2);
     if (line.startsWith('m=')) {
       if (sections.length >= MOST_SECTIONS) throw malformed(`it has more than ${MOST_SECTIONS} m-lines`);
