@@ -14,6 +14,7 @@ import type { S3Keys } from './outlet/s3.ts';
 import { keepRecordings } from './recordings.ts';
 import { openRegistry } from './registry.ts';
 import { root } from './root.ts';
+import { openRtmp } from './rtmp/door.ts';
 import { type Abilities, Sessions } from './sessions.ts';
 import { Sfu } from './sfu.ts';
 import { openSignalling } from './signalling.ts';
@@ -61,6 +62,7 @@ async function open(config: Config, parts: Parts, scope: Scope): Promise<Gateway
       house: {
         sfu,
         rtc: config.rtc,
+        rtmp: openRtmp(config.rtmp, { log, clock }, scope.child('rtmp')),
         clock,
         log,
         program,
