@@ -7,7 +7,7 @@ import { type ClockTime, between, seconds } from '../../media/time.ts';
 import { type Log, silent } from '../log.ts';
 import { refuse } from '../refusal.ts';
 import { TokenBucket } from '../token-bucket.ts';
-import { foreignCodec } from './flv.ts';
+import { foreignCodec, isOtherTrack } from './flv.ts';
 import { type IngestOptions, RtmpIngest } from './ingest.ts';
 import { PUBLISHER_TIMES, type PublisherTimes, type Turned, servePublisher } from './publisher.ts';
 import { StreamKeys, keysIn, rtmpUrl } from './stream-key.ts';
@@ -158,9 +158,13 @@ export class RtmpDoor {
         },
         tag: (tag) => {
           if (!admitted?.present) throw new TypeError('Cannot take a tag of nobody');
+          admitted.present.heard = this.#clock.now();
+          if (isOtherTrack(tag)) {
+            admitted.ingest.passOver();
+            return undefined;
+          }
           const codec = foreignCodec(tag);
           if (codec === undefined) {
-            admitted.present.heard = this.#clock.now();
             admitted.ingest.put(tag);
             return undefined;
           }

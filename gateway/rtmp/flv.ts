@@ -55,6 +55,23 @@ const FOUR_CC: Readonly<Record<string, string>> = {
   ...{ hvc1: 'HEVC (H.265)', hev1: 'HEVC (H.265)', vvc1: 'VVC (H.266)', av01: 'AV1', vp09: 'VP9', vp08: 'VP8' },
   ...{ avc1: 'H.264', Opus: 'Opus', fLaC: 'FLAC', 'ac-3': 'AC-3', 'ec-3': 'E-AC-3', mp4a: 'AAC', '.mp3': 'MP3' },
 };
+/** Packet types of Enhanced RTMP that hold several tracks, in the lower bits of the first byte. */
+const MULTITRACK = { audio: 5, video: 6 };
+
+/**
+ * Whether it belongs to a track besides the first one: Enhanced RTMP v2 names another track's number behind its codec. OBS sends
+ * more sound and sizes so, and the first track as ever.
+ */
+export function isOtherTrack({ type, body }: FlvTag): boolean {
+  const first = body[0] ?? 0;
+  const several =
+    type === TAG.audio
+      ? first === ((9 << 4) | MULTITRACK.audio)
+      : type === TAG.video && (first & 0x80) !== 0 && (first & 0x0f) === MULTITRACK.video;
+  // One track a message: the upper bits of the second byte are 0.
+  return several && (body[1] ?? 0) >> 4 === 0 && (body[6] ?? 0) > 0;
+}
+
 /** Codec ids that some encoders took for themselves before there were four letters. */
 const ODD: Readonly<Record<number, string>> = { 8: 'MPEG-4', 12: 'HEVC (H.265)', 13: 'AV1', 14: 'VVC (H.266)' };
 const fourCc = (body: Buffer): string => {

@@ -30,7 +30,7 @@ export class RtmpIngest {
   #finishing: FeedConnection | undefined;
   #retry: NodeJS.Timeout | undefined;
   #memory: TagMemory | undefined;
-  readonly #counts = { publishers: 0, refused: 0, connections: 0, tags: 0, bytes: 0, groups: 0, lost: 0 };
+  readonly #counts = { publishers: 0, refused: 0, connections: 0, tags: 0, others: 0, bytes: 0, groups: 0, lost: 0 };
 
   /** Until `scope` closes. */
   constructor(options: IngestOptions, scope: Scope) {
@@ -57,6 +57,7 @@ export class RtmpIngest {
       'publishers refused': this.#counts.refused,
       'feed connections': this.#counts.connections,
       'rtmp tags': this.#counts.tags,
+      'rtmp tags of other tracks': this.#counts.others,
       'rtmp bytes': this.#counts.bytes,
       'groups of pictures dropped': this.#counts.groups + groups,
       'rtmp tags dropped': this.#counts.lost + tags,
@@ -88,6 +89,11 @@ export class RtmpIngest {
     this.#counts.bytes += tag.body.length;
     this.#memory.put(tag);
     this.#connection?.put(tag);
+  }
+
+  /** A tag of a track besides the first, which is all that is dubbed. */
+  passOver(): void {
+    this.#counts.others += 1;
   }
 
   /** The publisher has gone, or was turned away for a `reason`. */

@@ -1,5 +1,5 @@
 import { type ChildProcess, execFileSync, spawn, spawnSync } from 'node:child_process';
-import { mkdtempSync, rmSync, writeFileSync } from 'node:fs';
+import { mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { Writable } from 'node:stream';
@@ -13,6 +13,7 @@ import { Scope } from '../../media/scope.ts';
 import { openStream } from '../../media/stream.ts';
 import { eventually } from '../fakes/gateway.ts';
 import { missing, recording } from '../fakes/recordings.ts';
+import { ObsPublisher, flvTags } from '../fakes/obs-publisher.ts';
 import { RtmpPublisher } from '../fakes/rtmp-publisher.ts';
 import { openRtmpSink } from '../fakes/rtmp-sink.ts';
 import { WEBCAM } from '../fakes/talking-clips.ts';
@@ -251,6 +252,52 @@ describe.skipIf(absent)(`RTMP publishers (${absent ?? 'ffmpeg'})`, () => {
     expect(states.at(-1)![1]).toMatch(/HEVC .*set it to H\.264/);
     expect(logged).toMatch(/set it to H\.264 and AAC/);
     expect(logged).toContain('HEVC (H.265) by Enhanced RTMP');
+  });
+
+  test('an encoder with the habits of OBS is understood, with B-frames, other tracks and all, and comes back', async () => {
+    const file = join(folder, 'b-frames.flv');
+    const encode = ['-c:v', 'libx264', '-preset', 'ultrafast', '-bf', '2', '-g', '60', '-c:a', 'aac', '-ar', '44100'];
+    const args = ['-v', 'error', '-y', '-i', recording(WEBCAM.file), '-t', '2', '-vf', 'scale=320:-2', ...encode];
+    execFileSync('ffmpeg', [...args, file]);
+    const tags = flvTags(readFileSync(file));
+    const place = { url: `rtmp://127.0.0.1:${port}/live`, key: KEY };
+    for (const turn of [1, 2]) {
+      const arriving = received();
+      const obs = await ObsPublisher.open(place, scope);
+      expect(obs.codes).toEqual(['NetConnection.Connect.Success', 'NetStream.Publish.Start']);
+      obs.metadata(320, 214);
+      for (const tag of tags) {
+        obs.send(tag);
+        const spare = Buffer.from('\x95\x01mp4a\x01rest', 'latin1');
+        if (tag.type === TAG.audio) obs.send({ ...tag, body: spare });
+      }
+      obs.stop();
+      expect(packets(await arriving)).toEqual(packets(file));
+      await eventually(() => obs.over, 'it is answered and closed');
+      expect(obs.codes.at(-1)).toBe('NetStream.Unpublish.Success');
+      const sounds = tags.filter(({ type }) => type === TAG.audio).length;
+      expect(ingest.counts).toMatchObject({ publishers: turn, 'rtmp tags of other tracks': turn * sounds });
+    }
+    expect(logged).not.toContain('closed');
+  });
+
+  test.for([
+    ['hvc1', 'HEVC (H.265)'],
+    ['av01', 'AV1'],
+  ] as const)('OBS set to %s is turned away before anything reaches the session', async ([letters, codec]) => {
+    const obs = await ObsPublisher.open({ url: `rtmp://127.0.0.1:${port}/live`, key: KEY }, scope);
+    obs.metadata(1_920, 1_080, Buffer.from(letters).readUInt32BE());
+    const aac = { type: TAG.audio, timestamp: 0, body: Buffer.of(0xaf, 0, 0x12, 0x10) } as const;
+    obs.send(aac, { type: TAG.video, timestamp: 0, body: Buffer.from(`\x90${letters}rest`, 'latin1') });
+    await eventually(() => obs.over, 'it is turned away');
+    expect(obs.codes.at(-1)).toBe('NetStream.Publish.Rejected');
+    await eventually(() => states.at(-1)?.[0] === 'waiting', 'the session is told');
+    expect(states.at(-1)![1]).toBe(
+      `the encoder sends ${codec} by Enhanced RTMP; set it to H.264 (AVC) pictures and AAC sound`,
+    );
+    const arriving = received();
+    await over(publish(url()));
+    expect(packets(await arriving)).toEqual(packets(clip));
   });
 
   test('a reader that stops loses the oldest groups of pictures, and the rest is whole', async () => {

@@ -3,7 +3,7 @@ import { connect } from 'node:net';
 import fc from 'fast-check';
 import { expect, test } from 'vitest';
 import { encodeAmf0 } from '../../gateway/rtmp/amf0.ts';
-import { type FlvTag, TAG, foreignCodec, roleOf } from '../../gateway/rtmp/flv.ts';
+import { type FlvTag, TAG, foreignCodec, isOtherTrack, roleOf } from '../../gateway/rtmp/flv.ts';
 import { FlvFeed, TagMemory } from '../../gateway/rtmp/flv-feed.ts';
 import { StreamKeys, keysIn, newStreamKey, rtmpUrl } from '../../gateway/rtmp/stream-key.ts';
 import { TagQueue } from '../../gateway/rtmp/tag-queue.ts';
@@ -168,6 +168,20 @@ test.for([
   [TAG.script, '\x90', undefined],
 ] as const)('a tag of type %i that begins with %j holds %s', ([type, text, codec]) => {
   expect(foreignCodec({ type, timestamp: 0, body: Buffer.from(text, 'latin1') })).toBe(codec);
+});
+
+test.for([
+  ['sound of the second track', TAG.audio, '\x95\x01mp4a\x01rest', true],
+  ['sound of the first track', TAG.audio, '\x95\x01mp4a\x00rest', false],
+  ['sound of many tracks at once', TAG.audio, '\x95\x11mp4a\x01rest', false],
+  ['sound by Enhanced RTMP', TAG.audio, '\x91Opus\x01\x01', false],
+  ['AAC', TAG.audio, '\xaf\x01\x00\x00\x00\x00\x01', false],
+  ['a picture of the third track', TAG.video, '\x96\x01avc1\x02rest', true],
+  ['HEVC of the first track', TAG.video, '\x91hvc1\x00\x00\x01', false],
+  ['AVC', TAG.video, '\x17\x01\x00\x00\x00\x00\x01', false],
+  ['nothing', TAG.video, '', false],
+] as const)('%s', ([, type, text, other]) => {
+  expect(isOtherTrack({ type, timestamp: 0, body: Buffer.from(text, 'latin1') })).toBe(other);
 });
 
 test('an end of sequence is no key frame', () => {
