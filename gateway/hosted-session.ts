@@ -503,6 +503,7 @@ export class HostedSession {
       case 'stats':
         this.#stats = {
           ...message.stats,
+          drops: { ...message.stats.drops, ...this.#rtmp?.ingest.losses },
           viewers: this.#viewers,
           outputs: this.#outlets.counts,
           process: { ...message.stats.process, restarts: this.#restarts },

@@ -56,13 +56,14 @@ async function open(config: Config, parts: Parts, scope: Scope): Promise<Gateway
   const clock = new MonotonicClock();
   const engines = engineRegistry();
   const sfu = await Sfu.open({ workers: config.rtc.workers, log }, scope.child('sfu'));
+  const rtmp = openRtmp(config.rtmp, { log, clock }, scope.child('rtmp'));
   const program = parts.program ?? entry('./session/main.ts', import.meta.url);
   const sessions = new Sessions(
     {
       house: {
         sfu,
         rtc: config.rtc,
-        rtmp: openRtmp(config.rtmp, { log, clock }, scope.child('rtmp')),
+        rtmp,
         clock,
         log,
         program,
@@ -84,7 +85,7 @@ async function open(config: Config, parts: Parts, scope: Scope): Promise<Gateway
     },
     scope.child('recordings'),
   );
-  const metrics = openMetrics(scope.child('metrics'), { sfu, sessions });
+  const metrics = openMetrics(scope.child('metrics'), { sfu, rtmp, sessions });
   const host = config.http.host.includes(':') ? `[${config.http.host}]` : config.http.host;
   const gateway = randomUUID();
   let url = '';

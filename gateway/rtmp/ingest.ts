@@ -49,6 +49,17 @@ export class RtmpIngest {
   get waiting(): number {
     return (this.#connection?.waiting ?? 0) + (this.#finishing?.waiting ?? 0);
   }
+  /** What was lost, and what was not taken. */
+  get losses(): Record<string, number> {
+    const names = [
+      'publishers refused',
+      'rtmp tags of other tracks',
+      'groups of pictures dropped',
+      'rtmp tags dropped',
+    ];
+    const { counts } = this;
+    return Object.fromEntries(names.map((name) => [name, counts[name] ?? 0]));
+  }
   /** What has come and what was lost, by name. */
   get counts(): Record<string, number> {
     const { groups, tags } = this.#connection?.dropped ?? { groups: 0, tags: 0 };

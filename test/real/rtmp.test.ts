@@ -74,6 +74,18 @@ describe.skipIf(why)(`real recordings (${why ?? 'there'})`, () => {
     return [gateway.sessions.get(body.id), body.ingest as IngestView & { readonly key: string }];
   };
 
+  const dubbed = (session: HostedSession) =>
+    session.archive.lines.filter(({ outcome }) => outcome === 'dubbed' || outcome === 'trimmed').length;
+  /** What a player gets in two seconds: pictures, and how loud the dub is at its loudest, dB. */
+  const played = async (session: HostedSession) => {
+    const url = new URL(`/v1/sessions/${session.id}/hls/index.m3u8`, gateway.url).href;
+    const measure = ['-map', '0:v', '-map', '0:m:language:es', '-af', 'volumedetect', '-f', 'null', '-'];
+    const player = run('ffmpeg', ['-hide_banner', '-i', url, '-t', '2', ...measure]);
+    await once(player, 'exit');
+    const pictures = Number([...player.said.matchAll(/frame= *(\d+)/g)].at(-1)?.[1]);
+    return { pictures, loudest: Number(/max_volume: (\S+) dB/.exec(player.said)?.[1]) };
+  };
+
   test('an encoder publishes with the key of the answer, and the dub goes on when it stops and comes back and when the session process is killed', async () => {
     const [session, ingest] = await open({ outputs: { hls: { enabled: 'on', segment: 2 } } });
 
@@ -86,11 +98,15 @@ describe.skipIf(why)(`real recordings (${why ?? 'there'})`, () => {
     await eventually(() => session.state === 'live', 'the session is live', SOON);
     expect(session.reason).toBeNull();
     expect(session.tracks.map(({ id }) => id)).toEqual(expect.arrayContaining(['video', 'original', 'dub:es']));
-    await eventually(() => (session.stats?.lines.dubbed ?? 0) > 0, 'a dubbed line', SOON);
+    await eventually(() => dubbed(session) > 0, 'a dubbed line', SOON);
     const hls = async (path: string) =>
       (await fetch(new URL(`/v1/sessions/${session.id}/hls/${path}`, gateway.url))).text();
     const segments = async () => ((await hls('video/index.m3u8')).match(/#EXTINF/g) ?? []).length;
     await eventually(async () => (await segments()) >= 2, 'two segments', SOON);
+
+    const { pictures, loudest } = await played(session);
+    expect(pictures).toBeGreaterThan(50);
+    expect(loudest).toBeGreaterThan(-30);
 
     sender.kill('SIGINT');
     await once(sender, 'exit');
@@ -106,8 +122,8 @@ describe.skipIf(why)(`real recordings (${why ?? 'there'})`, () => {
     process.kill(killed, 'SIGKILL');
     await eventually(() => session.state === 'restarting', 'it is seen');
     await eventually(() => session.state === 'live' && session.reason === null, 'it is live again', SOON);
-    const dubbed = session.stats?.lines.dubbed ?? 0;
-    await eventually(() => (session.stats?.lines.dubbed ?? 0) > dubbed, 'another dubbed line', SOON);
+    const sofar = dubbed(session);
+    await eventually(() => dubbed(session) > sofar, 'another dubbed line', SOON);
     expect([session.restarts, session.pid === killed]).toEqual([1, false]);
     expect(sender.exitCode, 'the encoder has noticed nothing').toBeNull();
     expect(logged.match(/RTMP publisher came/g)).toHaveLength(2);
@@ -117,6 +133,8 @@ describe.skipIf(why)(`real recordings (${why ?? 'there'})`, () => {
     expect(await ask(gateway, 'GET', `/v1/sessions/${session.id}`, undefined, OWNER)).toMatchObject({
       body: { ingest },
     });
+    const metrics = await (await fetch(new URL('/metrics', gateway.url))).text();
+    expect(metrics).toContain('rtmp_connections_total{outcome="publishers accepted"} 2');
     expect(logged).toContain('an unknown stream key');
     for (const secret of [ingest.key, 'not-the-key-of-anybody']) expect(logged).not.toContain(secret);
   }, 150_000);
@@ -151,7 +169,7 @@ describe.skipIf(why)(`real recordings (${why ?? 'there'})`, () => {
       run('gst-launch-1.0', ['-q', ...pipeline.split(' ')]);
       await eventually(() => session.state === 'live', 'the session is live', SOON);
       await eventually(() => session.tracks.some(({ id }) => id === 'video'), 'it has a picture', SOON);
-      await eventually(() => (session.stats?.lines.dubbed ?? 0) > 0, 'a dubbed line', SOON);
+      await eventually(() => dubbed(session) > 0, 'a dubbed line', SOON);
       expect(session.reason).toBeNull();
     },
     100_000,
