@@ -6,6 +6,7 @@ import { token } from './storage.ts';
 export type SourceDraft =
   | { readonly kind: 'webrtc' }
   | { readonly kind: 'srt' }
+  | { readonly kind: 'rtmp' }
   | { readonly kind: 'url'; readonly url: string }
   | { readonly kind: 'file'; readonly path: string; readonly loop: boolean };
 

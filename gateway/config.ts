@@ -154,6 +154,21 @@ export const Config = z.strictObject({
       port: z.number().int().min(0).max(65_535).default(8080).describe('TCP port; 0 picks a free one.'),
     })
     .prefault({}),
+  rtmp: z
+    .strictObject({
+      host: z
+        .string()
+        .default('127.0.0.1')
+        .describe('Address that RTMP encoders publish to; 0.0.0.0 for every interface.'),
+      port: z
+        .number()
+        .int()
+        .min(0)
+        .max(65_535)
+        .default(1935)
+        .describe('TCP port for all of them, opened with the first session that waits for one; 0 picks a free one.'),
+    })
+    .prefault({}),
   rtc: z
     .strictObject({
       listen: z.string().default('127.0.0.1').describe('Address mediasoup listens on for WebRTC.'),

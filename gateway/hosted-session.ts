@@ -21,6 +21,8 @@ import type {
 import { audioTrack, languageTracks, sameCodec, videoTrack } from './output-tracks.ts';
 import { Refusal, refuse } from './refusal.ts';
 import { Relay } from './relay.ts';
+import type { RtmpDoor } from './rtmp/door.ts';
+import type { IngestState, RtmpIngest } from './rtmp/ingest.ts';
 import { RestartPolicy } from './restart-policy.ts';
 import { Room } from './room.ts';
 import { isStream, shown } from './source-spec.ts';
@@ -32,6 +34,7 @@ import type { Sfu } from './sfu.ts';
 export interface House {
   readonly sfu: Sfu;
   readonly rtc: Config['rtc'];
+  readonly rtmp: RtmpDoor;
   readonly clock: Clock;
   readonly log: Log;
   /** The built module that is run as session process. */
@@ -108,6 +111,10 @@ export class HostedSession {
   #inputs: readonly InputTrack[] = [];
   /** What the process says of a source that is a stream. */
   #source: Pick<Extract<FromSession, { type: 'source' }>, 'state' | 'reason'> = { state: 'opening', reason: null };
+  /** Of a source that is published by RTMP. */
+  #rtmp: { readonly ingest: RtmpIngest; readonly port: number } | undefined;
+  /** Why the last RTMP publisher was turned away, if it was: a clause. */
+  #unfit: string | null = null;
   /** `input` messages that the process has not acted on yet. */
   #unanswered = 0;
   #inputUntil = -Infinity;
@@ -152,6 +159,10 @@ export class HostedSession {
       const span = seconds(delayOf(spec).most + RELAY_EXTRA);
       session.#relay = await Relay.open({ span, bytes: RELAY_BYTES }, house.clock, scope);
     }
+    if (spec.source.kind === 'rtmp' && spec.source.key !== undefined) {
+      const onState = (state: IngestState, reason: string | null) => session.#published(state, reason);
+      session.#rtmp = await house.rtmp.admit(spec.source.key, { session: id, onState }, scope);
+    }
     session.#room = session.#openRoom();
     await session.#room;
     const timer = setInterval(() => void session.#requestKeyFrames(), KEY_FRAME_EVERY);
@@ -175,8 +186,11 @@ export class HostedSession {
   /** Why it is not as it should be: a sentence for a person. */
   get reason(): string | null {
     const { state, reason } = this.#source;
-    if (this.#reason !== null || state !== 'away') return this.#reason;
-    return reason === null ? 'The source is away.' : `The source is away: ${reason}. It is tried again.`;
+    if (this.#reason !== null || state === 'live') return this.#reason;
+    if (this.#unfit !== null) return `The source is away: ${this.#unfit}.`;
+    if (state !== 'away') return null;
+    if (reason === null) return 'The source is away.';
+    return `The source is away: ${reason}. ${this.#rtmp ? 'It may come back at any time.' : 'It is tried again.'}`;
   }
   /** Nothing more will come of it. */
   get over(): boolean {
@@ -196,6 +210,10 @@ export class HostedSession {
   }
   get stats(): StatsView | null {
     return this.#stats;
+  }
+  /** Where RTMP encoders publish, when that is this session's source. */
+  get rtmpPort(): number | undefined {
+    return this.#rtmp?.port;
   }
   /** Where the programme goes besides WebRTC. */
   get outlets(): HostedOutlets {
@@ -385,6 +403,11 @@ export class HostedSession {
     this.#settle();
   }
 
+  #published(state: IngestState, reason: string | null): void {
+    this.#unfit = state === 'publishing' ? null : reason;
+    this.#settle();
+  }
+
   /** Packets of a new track wait until the process knows of it. */
   #announceInput(): void {
     this.#relay?.pause();
@@ -450,7 +473,7 @@ export class HostedSession {
     if (this.#phase !== 'starting' && this.#phase !== 'restarting') this.#watch(SILENT_FOR);
     switch (message.type) {
       case 'ready':
-        return this.#then(() => this.#ready(message.ports));
+        return this.#then(() => this.#ready(message.ports, message.feed));
       case 'listening': {
         const process = this.#process;
         return this.#then(async () => this.#listening(process));
@@ -480,6 +503,7 @@ export class HostedSession {
       case 'stats':
         this.#stats = {
           ...message.stats,
+          drops: { ...message.stats.drops, ...this.#rtmp?.ingest.losses },
           viewers: this.#viewers,
           outputs: this.#outlets.counts,
           process: { ...message.stats.process, restarts: this.#restarts },
@@ -492,7 +516,7 @@ export class HostedSession {
     }
   }
 
-  async #ready(ports: Ports): Promise<void> {
+  async #ready(ports: Ports, feed: number | undefined): Promise<void> {
     const process = this.#process;
     const room = await this.#room;
     this.#ports = ports;
@@ -501,6 +525,7 @@ export class HostedSession {
     if (this.#process !== process || this.over) return;
     this.#relay?.to(ports.input);
     this.#relay?.rewind();
+    this.#rtmp?.ingest.to(feed);
     this.#announceInput();
     this.#phase = 'up';
     this.#reason = null;
@@ -540,6 +565,7 @@ export class HostedSession {
     if (this.#process !== process || this.over || this.#scope.signal.aborted) return;
     clearTimeout(this.#timers.watchdog);
     this.#relay?.pause();
+    this.#rtmp?.ingest.to(undefined);
     const planned = this.#replacing;
     this.#replacing = false;
     const wait = planned ? ms(0) : this.#policy.died(this.#house.clock.now());

@@ -136,7 +136,7 @@ export async function openHttp(
   const view = (session: HostedSession, request: FastifyRequest): SessionView => {
     if (!permitted(bearerOf(request))) return session.view;
     const origin = `${request.protocol}://${request.host}`;
-    return { ...session.view, ingest: ingestOf(session.spec.source, origin) };
+    return { ...session.view, ingest: ingestOf(session.spec.source, origin, session.rtmpPort) };
   };
 
   /** What the session's outlets answer, as they answer it. */

@@ -2,6 +2,7 @@ import { monitorEventLoopDelay } from 'node:perf_hooks';
 import { Counter, Gauge, Histogram, Registry, collectDefaultMetrics } from 'prom-client';
 import type { Scope } from '../media/scope.ts';
 import type { InferenceServer } from '../models/serve/inference-server.ts';
+import type { RtmpDoor } from './rtmp/door.ts';
 import type { Sessions } from './sessions.ts';
 import type { Sfu } from './sfu.ts';
 
@@ -20,8 +21,11 @@ export interface Metrics {
   readonly captions: { opened(): void; closed(slow: boolean): void };
 }
 
-export function openMetrics(scope: Scope, subjects: { readonly sfu: Sfu; readonly sessions: Sessions }): Metrics {
-  const { sfu, sessions } = subjects;
+export function openMetrics(
+  scope: Scope,
+  subjects: { readonly sfu: Sfu; readonly rtmp: RtmpDoor; readonly sessions: Sessions },
+): Metrics {
+  const { sfu, rtmp, sessions } = subjects;
   const registry = new Registry();
   const registers = [registry];
   collectDefaultMetrics({ register: registry });
@@ -250,6 +254,17 @@ export function openMetrics(scope: Scope, subjects: { readonly sfu: Sfu; readonl
     collect() {
       this.reset();
       this.inc(sfu.deaths);
+    },
+  });
+
+  new Counter({
+    name: 'rtmp_connections_total',
+    help: 'RTMP publishers and connections by what became of them.',
+    labelNames: ['outcome'],
+    registers,
+    collect() {
+      this.reset();
+      for (const [outcome, count] of Object.entries(rtmp.counts)) this.inc({ outcome }, count);
     },
   });
 

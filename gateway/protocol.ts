@@ -168,12 +168,15 @@ export type SourceView =
   | { readonly kind: 'file'; readonly path: string; readonly loop: boolean }
   | { readonly kind: 'url'; readonly url: string }
   | { readonly kind: 'srt'; readonly mode: 'listener' | 'caller'; readonly host?: string; readonly port?: number }
+  | { readonly kind: 'rtmp' }
   | { readonly kind: 'rtp' };
 
 /** What to type into an encoder. */
 export interface IngestView {
-  /** `srt://host:port`, with stream id and passphrase where there are. */
+  /** `srt://host:port`, with stream id and passphrase where there are; `rtmp://host:port/live`. */
   readonly url: string;
+  /** RTMP: the stream key, for its own field in the encoder, or behind the address and a `/`. */
+  readonly key?: string;
 }
 
 export interface SessionView {

@@ -166,9 +166,13 @@ export const SessionSchema: z.ZodType<SessionView> = z
         host: z.string().exactOptional(),
         port: z.number().exactOptional(),
       }),
+      z.object({ kind: z.literal('rtmp') }),
       z.object({ kind: z.literal('rtp') }),
     ]),
-    ingest: z.object({ url: z.string() }).nullable().describe('What to type into an encoder; only with the token.'),
+    ingest: z
+      .object({ url: z.string(), key: z.string().exactOptional().describe('RTMP: the stream key.') })
+      .nullable()
+      .describe('What to type into an encoder; only with the token.'),
     from: z.string(),
     to: z.array(z.string()),
     createdAt: z.string(),

@@ -14,6 +14,7 @@ import type { S3Keys } from './outlet/s3.ts';
 import { keepRecordings } from './recordings.ts';
 import { openRegistry } from './registry.ts';
 import { root } from './root.ts';
+import { openRtmp } from './rtmp/door.ts';
 import { type Abilities, Sessions } from './sessions.ts';
 import { Sfu } from './sfu.ts';
 import { openSignalling } from './signalling.ts';
@@ -55,12 +56,14 @@ async function open(config: Config, parts: Parts, scope: Scope): Promise<Gateway
   const clock = new MonotonicClock();
   const engines = engineRegistry();
   const sfu = await Sfu.open({ workers: config.rtc.workers, log }, scope.child('sfu'));
+  const rtmp = openRtmp(config.rtmp, { log, clock }, scope.child('rtmp'));
   const program = parts.program ?? entry('./session/main.ts', import.meta.url);
   const sessions = new Sessions(
     {
       house: {
         sfu,
         rtc: config.rtc,
+        rtmp,
         clock,
         log,
         program,
@@ -82,7 +85,7 @@ async function open(config: Config, parts: Parts, scope: Scope): Promise<Gateway
     },
     scope.child('recordings'),
   );
-  const metrics = openMetrics(scope.child('metrics'), { sfu, sessions });
+  const metrics = openMetrics(scope.child('metrics'), { sfu, rtmp, sessions });
   const host = config.http.host.includes(':') ? `[${config.http.host}]` : config.http.host;
   const gateway = randomUUID();
   let url = '';

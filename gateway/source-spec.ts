@@ -63,6 +63,16 @@ export const Source = z
       .describe('MPEG-TS over SRT.'),
     z
       .strictObject({
+        kind: z.literal('rtmp'),
+        key: z
+          .string()
+          .regex(/^[\w-]{16,128}$/, 'expected 16 to 128 letters, digits, "_" and "-"')
+          .optional()
+          .describe('The stream key that the encoder names; made up when left out. Who knows it may publish.'),
+      })
+      .describe('H.264 and AAC over RTMP: the encoder publishes to the gateway’s RTMP port.'),
+    z
+      .strictObject({
         kind: z.literal('rtp'),
         sdp: z
           .string()
@@ -76,7 +86,7 @@ export const Source = z
   .describe('Where the programme comes from.');
 export type Source = z.output<typeof Source>;
 /** Sources that come as a stream which FFmpeg takes apart, and that may stop and come back. */
-export type StreamSpec = Extract<Source, { kind: 'url' | 'srt' | 'rtp' }>;
+export type StreamSpec = Extract<Source, { kind: 'url' | 'srt' | 'rtmp' | 'rtp' }>;
 
 export const isStream = (source: Source): source is StreamSpec => source.kind !== 'webrtc' && source.kind !== 'file';
 /** What is shown of a source to everybody: nothing that lets somebody else publish, and no password of another server. */
@@ -85,6 +95,7 @@ export function shown(source: Source): SourceView {
     case 'webrtc':
     case 'file':
       return source;
+    case 'rtmp':
     case 'rtp':
       return { kind: source.kind };
     case 'srt': {

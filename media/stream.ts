@@ -40,6 +40,8 @@ export interface StreamOptions {
 const PATIENCE = seconds(10);
 /** Lists of other streams that a live source may be. */
 const LISTS = /^(hls|rtsp|sdp|dash)$/;
+/** What says nowhere how long it is. */
+const GOES_ON = /^(mpegts|flv|live_flv|rtsp|sdp)$/;
 /** What is looked at of bytes before they are handed on, and how much where that did not tell all. */
 const HEADS = [
   { bytes: 4_000_000, time: seconds(2.5) },
@@ -111,7 +113,8 @@ async function* timed({ format, bytes }: Extract<StreamInput, { kind: 'bytes' }>
 
 const infoFrom = ({ container, duration, audio, video }: Contents, passage: Passage | null): ProgrammeInfo => ({
   container,
-  duration,
+  // Of what goes on FFmpeg says how long the part is that it has looked at.
+  duration: GOES_ON.test(container) ? null : duration,
   audio: audio && { codec: audio.codec, rate: audio.rate, channels: audio.channels },
   video: video && passage && infoOf(video, passage),
 });

@@ -121,6 +121,11 @@ export function SessionsPage() {
               <p class="facts">
                 <span>
                   Publish to <code>{session.ingest.url}</code>
+                  {session.ingest.key !== undefined && (
+                    <>
+                      , stream key <code>{session.ingest.key}</code>
+                    </>
+                  )}
                 </span>
               </p>
             )}
@@ -153,6 +158,7 @@ const SOURCE_WORDS: Record<SessionView['source']['kind'], string> = {
   webrtc: 'From a browser',
   file: 'From a file',
   url: 'From an address',
+  rtmp: 'From an encoder, by RTMP',
   srt: 'From an encoder, by SRT',
   rtp: 'From an encoder, by RTP',
 };

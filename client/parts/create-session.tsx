@@ -11,6 +11,7 @@ const FIELDS = ['name', 'source', 'from', 'to', 'delay', 'denoise', 'mix', 'voic
 /** Where the programme comes from. */
 const SOURCES = {
   webrtc: { name: 'A browser', says: 'Publish a camera, a screen or a file from a page.' },
+  rtmp: { name: 'An encoder, by RTMP', says: 'OBS and most others; address and stream key are shown afterwards.' },
   srt: { name: 'An encoder, by SRT', says: 'MPEG-TS; the address is shown afterwards.' },
   url: { name: 'An address', says: 'HLS, a stream or file over HTTP, or RTSP; opened again when it breaks off.' },
   file: { name: 'A server file', says: 'One that lies on the gateway’s machine.' },

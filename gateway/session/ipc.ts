@@ -86,7 +86,12 @@ export type ToSession =
   | { readonly type: 'stop' };
 
 export type FromSession =
-  | { readonly type: 'ready'; readonly ports: { readonly input: number; readonly output: number } }
+  /** `feed`: where what is published by RTMP is taken (`feed.ts`), for a session with that source. */
+  | {
+      readonly type: 'ready';
+      readonly ports: { readonly input: number; readonly output: number };
+      readonly feed?: number;
+    }
   /** Answers one `input`: datagrams of those tracks are now taken. */
   | { readonly type: 'listening' }
   /**

@@ -3,12 +3,15 @@ import type { Scope } from '../../media/scope.ts';
 import { type SrtListener, callSrt, listenSrt } from '../../media/srt.ts';
 import { PicturesUnfit, type StreamInput, type StreamOptions, openStream } from '../../media/stream.ts';
 import type { StreamSpec } from '../source-spec.ts';
+import { Feed } from './feed.ts';
 import type { Pace } from './stream-source.ts';
 
 /** How a stream is opened, and in what time it comes. */
 export interface Opened {
   readonly open: OpenProgramme;
   readonly pace: Pace;
+  /** Where the gateway hands over what is published to it: a TCP port of this machine. */
+  readonly feed?: number;
 }
 
 /**
@@ -16,7 +19,7 @@ export interface Opened {
  *
  * @param session what waits for callers waits as long as this lasts
  */
-export function openProgramme(source: StreamSpec, session: Scope): Opened {
+export async function openProgramme(source: StreamSpec, session: Scope): Promise<Opened> {
   switch (source.kind) {
     case 'url': {
       const { url, transport } = source;
@@ -30,6 +33,10 @@ export function openProgramme(source: StreamSpec, session: Scope): Opened {
     }
     case 'srt':
       return { open: reader(srtInput(source, session), 'source'), pace: 'arrival' };
+    case 'rtmp': {
+      const feed = await Feed.open(session);
+      return { open: reader(feedInput(feed), 'source'), pace: 'arrival', feed: feed.port };
+    }
   }
 }
 
@@ -56,6 +63,15 @@ function noticing(programme: Programme, unfit: (why: string) => void): Programme
     },
   };
 }
+
+/** The bytes of the next publisher, or of the present one from its next key frame on. */
+const feedInput =
+  (feed: Feed) =>
+  async (scope: Scope): Promise<StreamInput> => {
+    const bytes = await feed.next(scope.signal);
+    scope.defer(() => bytes.close());
+    return { kind: 'bytes', format: 'flv', bytes };
+  };
 
 /** The bytes of the next caller, or of a call of our own. */
 function srtInput(

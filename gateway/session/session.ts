@@ -48,7 +48,7 @@ export interface SessionPrograms {
   /** The thread that encodes driven pictures. */
   readonly recoder?: string;
   /** How streams are opened. */
-  readonly stream?: (source: StreamSpec, session: Scope) => Opened;
+  readonly stream?: (source: StreamSpec, session: Scope) => Opened | Promise<Opened>;
 }
 
 /** Sending runs on this grid. Opus frames are 20 ms, pictures come every 17 to 40 ms. */
@@ -73,7 +73,7 @@ export class Session implements Sink {
   readonly #socket: { readonly input: MediaSocket; readonly output: MediaSocket };
   readonly #live: LiveSource | undefined;
   #stream: StreamSource | undefined;
-  readonly #streams: (source: StreamSpec, session: Scope) => Opened;
+  readonly #streams: NonNullable<SessionPrograms['stream']>;
   /** Of sources that may stop and come back. */
   #slate: Slate | undefined;
   readonly #load = new ProcessLoad();
@@ -155,8 +155,9 @@ export class Session implements Sink {
     const input = await MediaSocket.open(start.ports.input, scope);
     const output = await MediaSocket.open(start.ports.output, scope);
     const session = new Session(start, { input, output }, clock, tell, scope, programs);
-    await session.#begin();
-    tell({ type: 'ready', ports: { input: input.port, output: output.port } });
+    const feed = await session.#begin();
+    const ports = { input: input.port, output: output.port };
+    tell({ type: 'ready', ports, ...(feed !== undefined && { feed }) });
     return session;
   }
 
@@ -231,7 +232,8 @@ export class Session implements Sink {
 
   // The programme.
 
-  async #begin(): Promise<void> {
+  /** Returns where the gateway hands over what is published to it, of a source that comes so. */
+  async #begin(): Promise<number | undefined> {
     const { spec, resume } = this.#start;
     const { signal } = this.#scope;
     if (resume) this.#open(resume.anchor);
@@ -249,7 +251,8 @@ export class Session implements Sink {
           if (!signal.aborted) throw failure;
         });
     }
-    if (isStream(spec.source)) this.#pull(spec.source);
+    const opened = isStream(spec.source) ? await this.#streams(spec.source, this.#scope) : undefined;
+    if (opened) this.#pull(opened);
     this.#socket.input.receive((data, from) => {
       this.#relay = from;
       this.#live?.datagram(data);
@@ -265,14 +268,16 @@ export class Session implements Sink {
       this.#scope.defer(() => clearInterval(timer));
     }
     void this.#listen();
+    return opened?.feed;
   }
 
-  #pull(source: StreamSpec): void {
+  #pull({ open, pace: comes }: Opened): void {
     this.#stream = new StreamSource(
       {
         clock: this.#clock,
         sink: this,
-        ...this.#streams(source, this.#scope),
+        open,
+        pace: comes,
         resume: this.#start.resume?.anchor,
         behind: patience(this.#lag.wanted),
         onFirst: (anchor) => this.#open(anchor),

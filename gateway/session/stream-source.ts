@@ -143,6 +143,8 @@ export class StreamSource {
     if (gathered?.[0] && between(gathered[0].came, now) >= SETTLE) this.#settle();
     const quiet = this.#holding ? 0 : between(this.#came, now);
     if (this.#told.state === 'live' && quiet > STALLED) this.#tell('away', SILENT);
+    // Its predecessor had a source, which has had time to come to us.
+    if (this.#told.state === 'opening' && this.#options.resume && quiet > GIVEN_UP) this.#tell('away', SILENT);
     if (this.#reading && this.#told.state === 'away' && this.#told.reason === SILENT) {
       if (quiet > GIVEN_UP) void this.#reading.close().catch(() => {});
     }

@@ -204,6 +204,13 @@ describe.skipIf(why)(`live sources (skipped: ${why})`, () => {
     expect(keys.slice(1).every((key, n) => key - keys[n]! < 2_100_000)).toBe(true);
   });
 
+  test('how long it is, is said of files only: nobody knows it of what goes on', async () => {
+    for (const live of [bytes('plain.ts'), bytes('plain.flv'), url('plain.ts'), url('plain.flv')])
+      expect((await read(live)).info.duration).toBeNull();
+    for (const finished of [url('plain.mp4'), url('list.m3u8')])
+      expect(Math.abs((await read(finished)).info.duration! - seconds(5))).toBeLessThan(seconds(0.2));
+  });
+
   test('sound of six channels, of 44.1 kHz, alone, and pictures alone', async () => {
     const six = await read(bytes('surround.ts'));
     expect(six.info.audio).toMatchObject({ codec: 'ac3', channels: 6 });

@@ -95,6 +95,20 @@ describe('a stream', () => {
     expect(states.map(([state]) => state)).toEqual(['opening', 'live']);
   });
 
+  test('that does not come back to a process that takes over is away; one that never came is waited for', async () => {
+    const never = () => new Promise<never>(() => {});
+    const nobody = { info: infoOf('VP8'), items: [] };
+    const successor = start(() => nobody, { open: never, resume: { media: at(0), clock: 0 as ClockTime } });
+    await successor.pass(16);
+    expect(successor.states).toEqual([
+      ['opening', null, 0],
+      ['away', 'nothing comes from it', expect.closeTo(15.02, 1)],
+    ]);
+    const first = start(() => nobody, { open: never });
+    await first.pass(16);
+    expect(first.states).toEqual([['opening', null, 0]]);
+  });
+
   test('that begins with a burst is placed by what came the shortest way', async () => {
     const { heard, source, clock, anchors, pass } = start(() => ({
       ...{ info: infoOf('VP8'), items: both(4), paced: true, burst: 150, hangs: true },
