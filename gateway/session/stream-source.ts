@@ -181,9 +181,12 @@ export class StreamSource {
     }
   }
 
-  /** Doubled with every failure, and a fifth more or less, so that many sources do not come all at once. */
+  /**
+   * Doubled with every failure, and a fifth more or less, so that many sources do not come all at once. What is refused is
+   * hopeless only as long as it has never been there: a playlist is gone while its server starts.
+   */
   #wait(failures: number, failure: unknown): Span {
-    if (failure instanceof Refusal) return SLOWEST;
+    if (failure instanceof Refusal && !this.#begun) return SLOWEST;
     if (failures === 0) return ms(0);
     const random = this.#options.random ?? Math.random;
     const doubled = Math.min(SLOWEST, SOONEST * 2 ** Math.min(10, failures - 1));

@@ -198,6 +198,14 @@ describe('a stream', () => {
     ]);
   });
 
+  test('that was there and is refused then is tried soon, and ever more rarely', async () => {
+    const refusal = new Refusal({ code: 'not_found', field: 'source.url', message: 'There is none.', fix: 'Look.' });
+    const { open, pass } = start((opening) => (opening === 0 ? { items: sound(6), paced: true } : { fails: refusal }));
+    await pass(20);
+    const waits = open.times.slice(1).map((time, n) => Math.round((time - open.times[n]!) / 100_000) / 10);
+    expect(waits).toEqual([6, 0.5, 1, 2, 4]);
+  });
+
   test('that brings nothing any more is away, and opened again in the end', async () => {
     const { open, states, heard, pass } = start(() => ({
       info: infoOf('VP8'),
