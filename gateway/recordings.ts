@@ -23,6 +23,8 @@ const Manifest = z.object({
   started: z.iso.datetime(),
   seconds: z.number(),
   bytes: z.number(),
+  /** Pictures of it, among the files; `null` where there are none. */
+  pictures: z.object({ poster: FileName, storyboard: FileName, sheet: FileName }).nullable().default(null),
   /** `false` where there was no room to copy it: it can be played, and has no index. */
   finished: z.boolean(),
   uploaded: z.object({ bucket: z.string(), keys: z.array(z.string()), at: z.iso.datetime() }).nullable(),

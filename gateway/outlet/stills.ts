@@ -19,7 +19,7 @@ const POSTER_EVERY = seconds(10);
  * They are made of key frames alone, each decoded for itself and no more often than they are wanted.
  */
 export class Stills implements Outlet {
-  readonly wants: Wants = { pictures: 'as sent', sound: 'Opus' };
+  readonly wants: Wants = { pictures: 'as sent', sound: 'none' };
   readonly #context: OutletContext;
   readonly #storyboard: Storyboard | undefined;
   #decoder: VideoDecoder | undefined;
