@@ -13,6 +13,7 @@ import {
   type DubProgress,
   type EvalVideoOptions,
   type ModelsRequest,
+  type RecordingsRequest,
   type ServeOptions,
   UsageError,
 } from './commands.ts';
@@ -28,6 +29,7 @@ export interface Actions {
   evalVideo(options: EvalVideoOptions, scope: Scope): Promise<number>;
   doctor(options: DoctorOptions): Promise<number>;
   models(request: ModelsRequest, scope: Scope): Promise<number>;
+  recordings(request: RecordingsRequest, scope: Scope): Promise<number>;
   languages(options: { json: boolean }): Promise<number>;
   engines(options: { json: boolean }): Promise<number>;
 }
@@ -243,6 +245,7 @@ models/export/syncnet.py and models/export/perceptual.py. What has no network is
   const models = program.command('models').description('list, fetch, check, delete and serve the weights of engines');
   addModels(models, ask);
   addServing(models, ask);
+  addRecordings(program.command('recordings'), async (request) => exit(await actions.recordings(request, scope)));
   program
     .command('languages')
     .description('list what can be dubbed into what')
@@ -387,6 +390,55 @@ together, and those with sizes left open and no --shape, are written without the
         ask({ do: 'triton', out, names, ...options }),
     );
 }
+/** `livedub recordings …`. */
+function addRecordings(recordings: Command, ask: (request: RecordingsRequest) => Promise<void>): void {
+  type Common = Pick<RecordingsRequest, 'config' | 'directory' | 'json'>;
+  const command = (name: string, description: string) =>
+    recordings
+      .command(name)
+      .description(description)
+      .addOption(new Option('--config <file>', 'settings as JSON; see README.md, "Settings"'))
+      .option('--directory <path>', 'where recordings are (default: recordings.directory of the settings)')
+      .option('--json', 'for programs', false);
+  recordings.description('list, finish, delete and check what sessions recorded').addHelpText(
+    'after',
+    `
+Examples:
+  livedub recordings list                    what there is, how long, in which languages
+  livedub recordings recover                 finish those whose gateway was killed
+  livedub recordings prune --keep-days 30 --dry-run
+  livedub recordings verify                  read every byte again, as a player would
+
+A gateway that runs does all but the last by itself; the same commands may be given while it does.`,
+  );
+  command('list', 'every recording: session, length, languages, size, and whether it is finished')
+    .addHelpText(
+      'after',
+      '\nExamples:\n  livedub recordings list\n  livedub recordings list --config livedub.json --json',
+    )
+    .action((options: Common) => ask({ do: 'list', ...options }));
+  command('recover', 'finish recordings whose writer is gone; those that are being written are left alone')
+    .addHelpText(
+      'after',
+      '\nExamples:\n  livedub recordings recover\n  livedub recordings recover --directory /var/recordings',
+    )
+    .action((options: Common) => ask({ do: 'recover', ...options }));
+  command('prune', 'delete recordings that are too old or too many, the oldest first')
+    .option('--keep-days <days>', 'in place of recordings.keepDays', between(0.01, 3_650, 'days'))
+    .option('--keep-gigabytes <size>', 'in place of recordings.keepGigabytes', between(0, 1e9, 'gigabytes'))
+    .option('--dry-run', 'say what would be deleted, and delete nothing', false)
+    .addHelpText(
+      'after',
+      '\nExamples:\n  livedub recordings prune --keep-days 30 --dry-run\n  livedub recordings prune --keep-gigabytes 200\n\nWhat waits to be uploaded stays, and so does what Livedub did not make.',
+    )
+    .action((options: Common & { keepDays?: number; keepGigabytes?: number; dryRun: boolean }) =>
+      ask({ do: 'prune', ...options }),
+    );
+  command('verify', 'read recordings to the last byte and compare them with what was written down')
+    .argument('[names...]', 'as in livedub recordings list; all when none is named')
+    .addHelpText('after', '\nExamples:\n  livedub recordings verify\n  livedub recordings verify talk --json')
+    .action((names: string[], options: Common) => ask({ do: 'verify', names, ...options }));
+}
 const each = (text: string, before: readonly string[] | undefined) => [...(before ?? []), text];
 const whole = (least: number, most: number) => (text: string) => {
   const value = Number(text);
@@ -395,10 +447,10 @@ const whole = (least: number, most: number) => (text: string) => {
 };
 const wholes = (least: number, most: number) => (text: string) => text.split(',').map(whole(least, most));
 
-/** How a dub is going, as one line. */
+/** How far work is, as one line. */
 export function progressLine({ fraction, speed }: DubProgress, elapsed: number, columns: number): string {
   const left = fraction > 0 ? (elapsed * (1 - fraction)) / fraction : undefined;
-  const facts = `${(fraction * 100).toFixed(0).padStart(3)} %  ${speed.toFixed(1)}×  ${left === undefined ? '' : `${clockFace(left)} left`}`;
+  const facts = `${(fraction * 100).toFixed(0).padStart(3)} %  ${speed === undefined ? '' : `${speed.toFixed(1)}×  `}${left === undefined ? '' : `${clockFace(left)} left`}`;
   const room = Math.max(0, Math.min(40, columns - facts.length - 4));
   return `${'█'.repeat(Math.round(room * fraction)).padEnd(room, '░')}  ${facts}`;
 }
@@ -465,6 +517,21 @@ const ACTIONS: Actions = {
   async models(request, scope) {
     const { models } = await import('./models-command.ts');
     return models(request, scope);
+  },
+  async recordings(request, scope) {
+    const { loadConfig } = await import('./settings.ts');
+    const { recordings } = await import('./recordings-command.ts');
+    const { config, directory } = request;
+    const settings = loadConfig(config, process.env, { recordings: { directory } });
+    const err = (text: string) => void process.stderr.write(`${text}\n`);
+    // The bar first, then what was found.
+    const lines: string[] = [];
+    const desk = { out: (text: string) => void lines.push(text), err, date: Date.now };
+    const work = (tell: (fraction: number) => void) => recordings(request, settings, { ...desk, tell }, scope);
+    const long = request.do === 'verify' || request.do === 'recover';
+    const code = await (long ? withProgress((tell) => work((fraction) => tell({ fraction }))) : work(() => {}));
+    for (const line of lines) print(line);
+    return code;
   },
   async languages({ json }) {
     const { languageRows } = await import('../models/languages.ts');

@@ -47,8 +47,8 @@ export interface DubOptions extends MixOptions {
 export interface DubProgress {
   /** 0 to 1. */
   readonly fraction: number;
-  /** Programme seconds per second since the start. */
-  readonly speed: number;
+  /** Programme seconds per second since the start; left out for other work. */
+  readonly speed?: number;
 }
 
 export interface EvalVideoOptions {
@@ -123,6 +123,20 @@ export type ModelsRequest =
   | ModelsTritonRequest
   | { readonly do: 'verify'; readonly names: readonly string[] }
   | { readonly do: 'remove'; readonly names: readonly string[]; readonly forget: boolean };
+
+/** What is asked of `livedub recordings`, and with which settings. */
+export type RecordingsRequest = { readonly config?: string; readonly directory?: string; readonly json: boolean } & (
+  | { readonly do: 'list' | 'recover' }
+  | { readonly do: 'verify'; readonly names: readonly string[] }
+  | {
+      readonly do: 'prune';
+      /** In place of what the settings say. */
+      readonly keepDays?: number;
+      readonly keepGigabytes?: number;
+      /** Says what would be deleted, and deletes nothing. */
+      readonly dryRun: boolean;
+    }
+);
 
 /** Asked for in a way that cannot be done, as against tried and failed. */
 export class UsageError extends Error {

@@ -80,9 +80,9 @@ export class HostedOutlets implements Audience {
   }
 
   /**
-   * Asks for a playlist or a segment.
+   * Asks for a playlist, a segment or a picture.
    *
-   * @param path below `hls/`, with its query
+   * @param path below `hls/`, with its query; pictures are below `stills/`
    * @throws Refusal `unavailable` while the process is being replaced
    */
   async ask(path: string, signal: AbortSignal): Promise<IncomingMessage> {

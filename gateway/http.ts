@@ -142,7 +142,11 @@ export async function openHttp(
   /** What the session's outlets answer, as they answer it. */
   const served = async (request: FastifyRequest, reply: FastifyReply, id: string, path: string): Promise<never> => {
     const session = sessions.get(id);
-    if (session.spec.outputs.hls.enabled === 'off')
+    // A poster needs no HLS where there are other outlets.
+    if (
+      session.spec.outputs.hls.enabled === 'off' &&
+      (session.outlets.pid === undefined || !/^stills\/poster/.test(path))
+    )
       throw refuse('not_found', 'This session has no HLS.', 'outputs.hls.enabled', 'Create it with "auto" or "on".');
     const gone = new AbortController();
     reply.raw.on('close', () => gone.abort());
@@ -357,6 +361,32 @@ export async function openHttp(
       },
       (request, reply) =>
         served(request, reply, request.params.id, `${request.params.rendition}/${request.params.file}`),
+    );
+    const stills = {
+      200: { description: 'A picture, or where it is.', content: { '*/*': { schema: z.any() } } },
+      ...refusals(404, 409, 503),
+    };
+    for (const [path, summary] of [
+      ['poster.jpg', 'A picture of the programme, ten seconds old at most'],
+      ['storyboard.vtt', 'Small pictures of all that HLS viewers can go back to: WebVTT cues with #xywh of a sheet'],
+    ] as const) {
+      v1.get(
+        `/v1/sessions/:id/${path}`,
+        { schema: { summary, tags: ['media'], params: Id, response: stills } },
+        (request, reply) => served(request, reply, request.params.id, `stills/${path}`),
+      );
+    }
+    v1.get(
+      '/v1/sessions/:id/storyboard/:file',
+      {
+        schema: {
+          summary: 'The sheet of small pictures that storyboard.vtt names',
+          tags: ['media'],
+          params: Id.extend({ file: z.string() }),
+          response: stills,
+        },
+      },
+      (request, reply) => served(request, reply, request.params.id, `stills/storyboard/${request.params.file}`),
     );
     v1.get(
       '/v1/languages',

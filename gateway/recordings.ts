@@ -1,5 +1,5 @@
 import { readFile, readdir, rm, stat } from 'node:fs/promises';
-import { join } from 'node:path';
+import { basename, dirname, join } from 'node:path';
 import { z } from 'zod';
 import type { Clock } from '../media/clock.ts';
 import type { Scope } from '../media/scope.ts';
@@ -23,6 +23,8 @@ const Manifest = z.object({
   started: z.iso.datetime(),
   seconds: z.number(),
   bytes: z.number(),
+  /** Pictures of it, among the files; `null` where there are none. */
+  pictures: z.object({ poster: FileName, storyboard: FileName, sheet: FileName }).nullable().default(null),
   /** `false` where there was no room to copy it: it can be played, and has no index. */
   finished: z.boolean(),
   uploaded: z.object({ bucket: z.string(), keys: z.array(z.string()), at: z.iso.datetime() }).nullable(),
@@ -33,6 +35,9 @@ export interface Recorded extends Manifest {
   readonly manifest: string;
 }
 type Keeping = Pick<Config['recordings'], 'directory' | 'keepDays' | 'keepGigabytes' | 's3'>;
+
+/** What a recording is called here: its file's name without the ending. */
+export const nameOf = ({ manifest }: Pick<Recorded, 'manifest'>): string => basename(manifest, '.json');
 
 /** Finished recordings, oldest first. */
 export async function listRecordings(directory: string): Promise<Recorded[]> {
@@ -73,25 +78,66 @@ export function expired<R extends Pick<Manifest, 'started' | 'seconds' | 'bytes'
 /** Deletes what is not to be kept any longer; answers what that was. */
 export async function pruneRecordings(keeping: Keeping, now: number): Promise<Recorded[]> {
   const gone = expired(await listRecordings(keeping.directory), keeping, now);
-  for (const { files, manifest } of gone) {
-    for (const name of files) await rm(join(keeping.directory, name), { force: true });
-    await rm(manifest, { force: true });
-  }
+  for (const recording of gone) await removeRecording(recording);
   return gone;
+}
+
+/** Deletes a recording with all that lies beside it. */
+export async function removeRecording({ files, manifest }: Pick<Recorded, 'files' | 'manifest'>): Promise<void> {
+  for (const name of files) await rm(join(dirname(manifest), name), { force: true });
+  await rm(manifest, { force: true });
+}
+
+/** A recording that is not finished: it is being written, or whoever wrote it is gone. */
+export interface Unfinished {
+  readonly name: string;
+  readonly session: string;
+  /** Of the session. */
+  readonly title: string;
+  /** Ms since 1970; `null` while nothing has been written. */
+  readonly started: number | null;
+  readonly bytes: number;
+  readonly written: boolean;
+}
+const JOURNAL = '.part.jsonl';
+const basesIn = async (directory: string): Promise<string[]> =>
+  (await readdir(directory).catch(() => []))
+    .filter((name) => name.endsWith(JOURNAL))
+    .map((name) => name.slice(0, -JOURNAL.length))
+    .sort();
+
+export async function listUnfinished(directory: string): Promise<Unfinished[]> {
+  const found: Unfinished[] = [];
+  for (const name of await basesIn(directory)) {
+    const { journal, part } = pathsOf(directory, name);
+    const read = await readJournal(journal).catch(() => undefined);
+    const file = await stat(part).catch(() => undefined);
+    if (!read || !file) continue;
+    const { begin, origin } = read;
+    const written = isWritten(read, Date.now() - file.mtimeMs);
+    const { session, name: title } = begin;
+    found.push({ name, session, title, started: origin?.date ?? null, bytes: file.size, written });
+  }
+  return found;
 }
 
 /** Finishes recordings whose writers are gone. Those that are being written are left alone; doing it twice changes nothing. */
 export async function recoverRecordings(
   directory: string,
-  options: { readonly disk?: Disk; readonly complain: (message: string) => void },
+  options: {
+    readonly disk?: Disk;
+    readonly complain: (message: string) => void;
+    /** Told how many of them all have been looked at. */
+    readonly onProgress?: (done: number, of: number) => void;
+  },
   scope: Scope,
 ): Promise<Finished[]> {
-  const { disk = DISK, complain } = options;
+  const { disk = DISK, complain, onProgress } = options;
   const recovered: Finished[] = [];
-  const suffix = '.part.jsonl';
-  for (const name of (await readdir(directory).catch(() => [])).filter((each) => each.endsWith(suffix))) {
+  const bases = await basesIn(directory);
+  for (const [n, base] of bases.entries()) {
     scope.signal.throwIfAborted();
-    const base = name.slice(0, -suffix.length);
+    onProgress?.(n, bases.length);
     const { journal, part } = pathsOf(directory, base);
     try {
       const read = await readJournal(journal);
@@ -130,10 +176,7 @@ export async function uploadRecordings(
       const said: Manifest = { ...recording, uploaded: { bucket: s3.bucket, keys: uploaded, at } };
       await whole(manifest, JSON.stringify(said, undefined, 2));
       count += 1;
-      if (!s3.keepLocal) {
-        for (const name of recording.files) await rm(join(directory, name), { force: true });
-        await rm(manifest, { force: true });
-      }
+      if (!s3.keepLocal) await removeRecording({ files: recording.files, manifest });
     } catch (failure) {
       if (signal.aborted) return count;
       const why = failure instanceof Error ? failure.name : 'it failed';

@@ -3,6 +3,7 @@ import { Hls } from './hls/hls.ts';
 import type { Openers } from './outlets.ts';
 import { Push } from './push.ts';
 import { RecordingOutlet } from './recording-outlet.ts';
+import { Stills } from './stills.ts';
 
 const clock = new MonotonicClock();
 /** The outlets there are. */
@@ -16,5 +17,10 @@ export const OPENERS: Openers = {
   record: async ({ outputs, recordings }, context, scope) => {
     if (!outputs.record) throw new TypeError('Cannot record: the session does not ask for it');
     return RecordingOutlet.open(outputs.record, recordings, context, scope);
+  },
+  stills: async ({ outputs }, context, scope) => {
+    const stills = new Stills(outputs.hls, context);
+    scope.defer(() => stills.close());
+    return stills;
   },
 };

@@ -20,7 +20,7 @@ export interface Wants {
   /** `H264`: Annex B, constrained baseline, parameter sets at every key frame; transcoded where the programme is not. */
   readonly pictures: 'H264' | 'as sent' | 'none';
   /** `AAC`: AAC-LC, 48 kHz, frames of 1,024 samples without ADTS headers (ISO/IEC 14496-3). `Opus`: packets of 20 ms. */
-  readonly sound: 'AAC' | 'Opus';
+  readonly sound: 'AAC' | 'Opus' | 'none';
 }
 
 export interface OutPicture extends EncodedPicture, PictureSize {

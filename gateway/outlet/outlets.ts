@@ -21,6 +21,7 @@ export interface Openers {
   hls(start: Start, context: OutletContext, scope: Scope): Promise<Served>;
   record(start: Start, context: OutletContext, scope: Scope): Promise<Outlet>;
   push(start: Start, which: number, context: OutletContext, scope: Scope): Promise<Outlet>;
+  stills(start: Start, context: OutletContext, scope: Scope): Promise<Served>;
 }
 
 const TICK_EVERY = 100;
@@ -35,6 +36,7 @@ export class Outlets {
   readonly #outlets = new Map<string, Outlet>();
   readonly #tap: Tap;
   #hls: Promise<Served> | undefined;
+  #stills: Served | undefined;
   #epoch: number | null;
 
   private constructor(start: Start, openers: Openers, clock: Clock, tell: (m: FromOutlets) => void, scope: Scope) {
@@ -62,6 +64,7 @@ export class Outlets {
     const socket = await MediaSocket.open(0, scope);
     const http = await outlets.#serve();
     const { record, push, hls } = start.outputs;
+    outlets.#stills = await outlets.#open('stills', (context, own) => openers.stills(start, context, own));
     if (record) await outlets.#open('record', (context, own) => openers.record(start, context, own));
     for (const which of push.keys()) {
       await outlets.#open(`push ${which + 1}`, (context, own) => openers.push(start, which, context, own));
@@ -139,6 +142,14 @@ export class Outlets {
     return (this.#hls ??= open());
   }
 
+  /** `stills/…` are pictures, everything else is HLS. */
+  async #asked(question: Question): Promise<Answer> {
+    const [, below] = /^stills\/(.*)$/u.exec(question.path) ?? [];
+    if (below === undefined) return (await this.#openHls()).answer(question);
+    if (!this.#stills) throw new Error('There are no pictures; the gateway’s log says why.');
+    return this.#stills.answer({ ...question, path: below });
+  }
+
   #failed(outlet: string, failure: unknown): void {
     const message = failure instanceof Error ? failure.message : String(failure);
     this.#tell({ type: 'complaint', outlet, message });
@@ -150,8 +161,7 @@ export class Outlets {
       response.on('close', () => gone.abort());
       const url = new URL(request.url ?? '/', 'http://localhost');
       const asked = { path: url.pathname.slice(1), query: Object.fromEntries(url.searchParams), signal: gone.signal };
-      this.#openHls()
-        .then((hls) => hls.answer(asked))
+      this.#asked(asked)
         .catch((failure: unknown): Answer => {
           const text = failure instanceof Error ? failure.message : String(failure);
           return { status: 503, headers: { 'content-type': 'text/plain', 'cache-control': 'no-store' }, body: text };

@@ -12,6 +12,7 @@ import { LOOK } from '../transcript.ts';
 import { chaptersOf, ffmetadata } from './chapters.ts';
 import type { Disk } from './recording-disk.ts';
 import { type Journal, readJournal } from './recording-journal.ts';
+import { recordingPictures } from './recording-pictures.ts';
 import type { Manifest } from '../recordings.ts';
 
 /** Never less is left free while a recording is copied to its format, bytes. */
@@ -85,11 +86,19 @@ export async function finishRecording(
       await rename(paths.part, final);
       files = [`${base}.${format}`, ...captions];
     }
+    const pictures = room
+      ? await recordingPictures(directory, base, final, extent.duration).catch((failure: unknown) => {
+          const why = failure instanceof Error ? failure.message : String(failure);
+          complain(`Recording ${base} has no poster and no storyboard: ${why}.`);
+          return null;
+        })
+      : null;
     const manifest: Manifest = {
       made: 'livedub',
       session: journal.begin.session,
       name: journal.begin.name,
-      files,
+      files: [...files, ...Object.values(pictures ?? {})],
+      pictures,
       languages: languagesOf(journal),
       started: new Date(journal.origin.date).toISOString(),
       seconds: extent.duration / 1e6,

@@ -14,9 +14,10 @@ const SILENCE = Uint8Array.of(0xf8, 0xff, 0xfe);
 
 /** Where sound goes, and in which forms it is wanted at present. */
 export interface SoundTakers {
-  wants(form: Wants['sound']): boolean;
-  give(form: Wants['sound'], sound: OutSound): void;
+  wants(form: Form): boolean;
+  give(form: Form, sound: OutSound): void;
 }
+type Form = Exclude<Wants['sound'], 'none'>;
 
 /** One audio track on its way to the outlets: packets in order come in, sound without a gap goes out, as it came and as AAC. */
 export class SoundLine implements Disposable {

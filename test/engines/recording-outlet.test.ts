@@ -14,7 +14,7 @@ import { type RecordingOptions, RecordingOutlet } from '../../gateway/outlet/rec
 import type { CueView } from '../../gateway/protocol.ts';
 import { listRecordings, recoverRecordings } from '../../gateway/recordings.ts';
 import { CLIP, type Given, ORIGIN, TRACKS, programme, startOf, track } from '../fakes/recorded-programme.ts';
-import { missing } from '../fakes/recordings.ts';
+import { missing, recording } from '../fakes/recordings.ts';
 
 const why = spawnSync('ffmpeg', ['-version']).status === 0 ? missing(CLIP) : 'no ffmpeg: apt-get install ffmpeg';
 const root = mkdtempSync(join(tmpdir(), 'livedub-recordings-'));
@@ -109,7 +109,9 @@ describe.skipIf(why)(`a recording outlet (${why ?? 'ffmpeg'})`, () => {
       give(outlet, given);
       await outlet.close();
       expect(said).toEqual([]);
-      expect(readdirSync(directory).sort()).toEqual(['talk.json', `talk.${format}`]);
+      expect(readdirSync(directory).sort()).toEqual(
+        ['talk.json', `talk.${format}`, 'talk.poster.jpg', 'talk.storyboard.jpg', 'talk.storyboard.vtt'].sort(),
+      );
       const file = join(directory, `talk.${format}`);
       const found = probed(file);
       const streams = found.streams.filter(({ codec_type }) => codec_type !== 'data');
@@ -146,7 +148,7 @@ describe.skipIf(why)(`a recording outlet (${why ?? 'ffmpeg'})`, () => {
       const [listed] = await listRecordings(directory);
       expect(listed).toMatchObject({
         session: 'abc',
-        files: [`talk.${format}`],
+        files: [`talk.${format}`, 'talk.poster.jpg', 'talk.storyboard.vtt', 'talk.storyboard.jpg'],
         languages: ['en', 'es'],
         finished: true,
       });
@@ -196,6 +198,38 @@ describe.skipIf(why)(`a recording outlet (${why ?? 'ffmpeg'})`, () => {
     const before = readFileSync(finished!.path);
     expect(await recoverRecordings(directory, { complain }, new Scope('test'))).toEqual([]);
     expect(readFileSync(finished!.path).equals(before)).toBe(true);
+  });
+
+  test('a recording has a poster, and a small picture of each of its parts', async () => {
+    const directory = folder();
+    const { outlet } = await open({ directory }, 'talk one.mp4');
+    give(outlet, given);
+    await outlet.close();
+    const [made] = await listRecordings(directory);
+    const path = (name: string) => join(directory, name);
+    const { poster, storyboard, sheet } = made!.pictures!;
+    const pixels = (file: string, filter: string, before: readonly string[] = []) =>
+      execFileSync('ffmpeg', [
+        ...['-v', 'error', ...before, '-i', file, '-frames:v', '1', '-vf', `${filter}scale=34:22:flags=area`],
+        ...['-pix_fmt', 'rgb24', '-f', 'rawvideo', '-'],
+      ]);
+    const difference = (a: Uint8Array, b: Uint8Array) =>
+      a.reduce((sum, value, i) => sum + Math.abs(value - b[i]!), 0) / a.length;
+    const keys = [0, 4, 8].map((second) => pixels(recording(CLIP), '', ['-stream_loop', '-1', '-ss', String(second)]));
+    expect(Math.min(...keys.map((key) => difference(pixels(path(poster), ''), key)))).toBeLessThan(6);
+    const cues = [
+      ...readFileSync(path(storyboard), 'utf8').matchAll(/^([\d:.]+) --> [\d:.]+\n([^#\n]+)#xywh=([\d,]+)$/gmu),
+    ];
+    expect(cues.map(([, start]) => start?.slice(6, 8))).toEqual(['00', '01', '03', '05', '07']);
+    // The last key frame before each.
+    for (const [n, [, , name = '', box = '']] of cues.entries()) {
+      expect(decodeURIComponent(name)).toBe(sheet);
+      const [left, top, width, height] = box.split(',');
+      const tile = pixels(path(sheet), `crop=${width}:${height}:${left}:${top},`);
+      const off = keys.map((key) => difference(tile, key));
+      expect(off.indexOf(Math.min(...off))).toBe([0, 0, 0, 1, 1][n]);
+      expect(Math.min(...off)).toBeLessThan(6);
+    }
   });
 
   test('a language that is added in the middle is in the file from there on', async () => {

@@ -19,7 +19,17 @@ function recorder(code: number | Error = 0) {
     asked.push([name, options]);
     return code instanceof Error ? Promise.reject(code) : Promise.resolve(code);
   };
-  const names = ['serve', 'demo', 'dub', 'evalVideo', 'doctor', 'models', 'languages', 'engines'] as const;
+  const names = [
+    'serve',
+    'demo',
+    'dub',
+    'evalVideo',
+    'doctor',
+    'models',
+    'recordings',
+    'languages',
+    'engines',
+  ] as const;
   const actions = Object.fromEntries(names.map((name) => [name, note(name)])) as unknown as Actions;
   return { asked, actions, ask: (...argv: string[]) => main(argv, actions) };
 }
@@ -38,6 +48,22 @@ describe('livedub', () => {
     expect(await ask('eval', 'video', 'a.mp4')).toBe(2);
     expect(await ask('eval', 'video', '--help')).toBe(0);
     expect(out).toContain('livedub eval video talk.mp4 talk.es.mp4');
+  });
+  test.for([
+    [['list'], { do: 'list', json: false }],
+    [['recover', '--directory', '/tapes', '--json'], { do: 'recover', directory: '/tapes', json: true }],
+    [['prune', '--keep-days', '30', '--dry-run'], { do: 'prune', keepDays: 30, dryRun: true, json: false }],
+    [
+      ['verify', 'talk', 'more', '--config', 'a.json'],
+      { do: 'verify', names: ['talk', 'more'], config: 'a.json', json: false },
+    ],
+  ] as const)('recordings %j', async ([argv, expected]) => {
+    const { asked, ask } = recorder();
+    expect(await ask('recordings', ...argv)).toBe(0);
+    expect(asked).toEqual([['recordings', expected]]);
+    expect(await ask('recordings', argv[0], '--help')).toBe(0);
+    expect(out).toContain(`livedub recordings ${argv[0]}`);
+    expect(await ask('recordings', 'prune', '--keep-days', 'long')).toBe(2);
   });
   test.for([
     [['demo'], { headless: false, open: true, to: ['es'] }],

@@ -22,7 +22,7 @@ const folder = () => mkdtempSync(join(root, 'r-'));
 const DAY = 86_400_000;
 const made = (name: string, day: number, more: Partial<Manifest> = {}): Manifest => ({
   ...{ made: 'livedub', session: 's', name: 'Talk', files: [`${name}.mp4`], languages: ['es'], seconds: 60 },
-  ...{ started: new Date(day * DAY).toISOString(), bytes: 400_000_000, finished: true, uploaded: null },
+  ...{ started: new Date(day * DAY).toISOString(), bytes: 400_000_000, finished: true, uploaded: null, pictures: null },
   ...more,
 });
 function put(directory: string, manifest: Manifest, data: string | Uint8Array = 'media') {
