@@ -73,8 +73,9 @@ const FFMPEG = 'FFmpeg';
 
 /** Carries a programme to an address by FFmpeg, which leaves it as it is. */
 async function carry(units: Reel['ts'], address: string, scope: Scope): Promise<Pictures> {
-  const into = await carrier(address, scope);
-  const { seen } = pace(joined(units), ({ bytes }) => void into.write(bytes), scope);
+  const [first, ...rest] = joined(units);
+  const into = await carrier(address, first!.bytes, scope);
+  const { seen } = pace(rest, ({ bytes }) => void into.write(bytes), scope);
   return () => seen;
 }
 

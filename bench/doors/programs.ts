@@ -56,13 +56,13 @@ function strips(stdout: Readable): readonly Seen[] {
 
 /**
  * FFmpeg as somebody who only carries: what is written to it goes to `address` as it is, by the protocol that `address`
- * names. Resolves when it is connected.
+ * names. Resolves when it is connected, with `first` sent: FFmpeg reads something before it connects.
  */
-export async function carrier(address: string, scope: Scope): Promise<Writable> {
+export async function carrier(address: string, first: Uint8Array, scope: Scope): Promise<Writable> {
   const from = ['-probesize', '32', '-analyzeduration', '0', '-f', 'data', '-raw_packet_size', '1316', '-i', 'pipe:0'];
   const into = ['-map', '0', '-c', 'copy', '-flush_packets', '1', '-f', 'data', address];
   const { child, words } = start('ffmpeg', ['-hide_banner', '-v', 'info', '-nostats', ...from, ...into], scope);
-  // It reads its first bytes before it connects: none of them may be of the programme.
+  child.stdin.write(first);
   await new Promise<void>((connected, failed) => {
     const ended = () => failed(new Error(`FFmpeg could not send: ${words.join('').split('\n').slice(-3).join(' | ')}`));
     child.once('exit', ended);
