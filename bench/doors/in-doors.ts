@@ -7,7 +7,7 @@ import { root } from '../../gateway/root.ts';
 import type { Scope } from '../../media/scope.ts';
 import type { Browsers } from '../browser.ts';
 import type { Seen } from './delays.ts';
-import { notePictures, ownPage, whip } from './pages.ts';
+import { notePictures, ownPage, owned, whip } from './pages.ts';
 import { joined, pace } from './paced.ts';
 import { carrier, feeder, freeTcp, runs, server, speaks } from './programs.ts';
 import type { Reel } from './reel.ts';
@@ -123,8 +123,8 @@ export const IN_DOORS: readonly InDoor[] = [
     client: 'Chromium',
     lacking: noChromium,
     source: () => ({ kind: 'webrtc' }),
-    async send({ browsers, reel }, { id }) {
-      const page = await browsers!.publish(id, reel.file);
+    async send({ browsers, reel }, { id }, scope) {
+      const page = owned(await browsers!.publish(id, reel.file), scope);
       const notes = await notePictures(page, '[...document.querySelectorAll("video")].find(({ videoWidth }) => videoWidth > 0)');
       return notes.seen;
     },
@@ -137,9 +137,8 @@ export const IN_DOORS: readonly InDoor[] = [
     client: 'Chromium',
     lacking: noChromium,
     source: () => ({ kind: 'webrtc' }),
-    async send({ browsers, reel, url }, { id }) {
-      const page = await browsers!.open('/healthz');
-      await ownPage(page, url);
+    async send({ browsers, reel, url }, { id }, scope) {
+      const page = await ownPage(browsers!, url, scope);
       const status = await whip(page, `${url}/v1/sessions/${id}/whip`, reel.file);
       if (status !== 201) throw new NotHere(`POST …/whip answers ${status}`);
       return (await notePictures(page)).seen;
@@ -270,8 +269,8 @@ export const IN_DOORS: readonly InDoor[] = [
 /** What this build of the gateway does not have. */
 export class NotHere extends Error {}
 
-/** Waits for a playlist with three segments, as players like to begin. */
-async function untilThere(url: string, scope: Scope): Promise<void> {
+/** Waits for a playlist with three segments, as players like to begin with. */
+export async function untilThere(url: string, scope: Scope): Promise<void> {
   for (let tries = 0; tries < 150; tries += 1) {
     const answer = await fetch(url, { signal: scope.signal });
     if (answer.ok && ((await answer.text()).match(/#EXTINF/g)?.length ?? 0) >= 3) return;

@@ -1,6 +1,8 @@
 import { createRequire } from 'node:module';
 import { readFile } from 'node:fs/promises';
 import type { Page } from 'playwright-core';
+import type { Scope } from '../../media/scope.ts';
+import type { Browsers } from '../browser.ts';
 import { type Seen, clockOffset } from './delays.ts';
 import { now } from './paced.ts';
 import { CELLS, READ, STRIP, numberIn } from './time-code.ts';
@@ -63,10 +65,18 @@ export async function notePictures(page: Page, video = 'document.querySelector("
 
 const HTML = '<!doctype html><video muted playsinline></video>';
 
+/** A page that goes with `scope`. */
+export function owned(page: Page, scope: Scope): Page {
+  scope.defer(() => page.context().close());
+  return page;
+}
+
 /** A page of the bench's own at the gateway's origin, so that it may ask for whatever a viewer may. */
-export async function ownPage(page: Page, url: string): Promise<void> {
+export async function ownPage(browsers: Browsers, url: string, scope: Scope): Promise<Page> {
+  const page = owned(await browsers.open('/healthz'), scope);
   await page.route('**/bench-page', (route) => route.fulfill({ body: HTML, contentType: 'text/html' }));
   await page.goto(`${url}/bench-page`);
+  return page;
 }
 
 /** Plays a playlist by hls.js as its users do, with low latency. Resolves when it plays. */
