@@ -1,0 +1,54 @@
+import { type Figure, type Journey, figureOf } from './delays.ts';
+
+/** One door as it was found. Figures are ms. */
+export interface Measured {
+  readonly side: 'in' | 'out';
+  readonly name: string;
+  readonly protocol: string;
+  readonly codecs: string;
+  readonly client: string;
+  readonly state: 'works' | 'lacking' | 'not in this build' | 'failed';
+  /** A sentence, where it was not measured or something is to be known about the figure. */
+  readonly why?: string;
+  /** In: from sending to leaving the SFU, less the programme's delay. Out: from leaving the SFU to the client's picture. */
+  readonly figure?: Figure;
+  /** FFmpeg at both ends of the same protocol, with nothing of ours between. */
+  readonly peer?: Figure;
+  /** What is drawn: seconds since the first picture, ms. */
+  readonly points: readonly (readonly [s: number, ms: number])[];
+}
+
+/** What is known of a door before it is measured. */
+export type Description = Pick<Measured, 'side' | 'name' | 'protocol' | 'codecs' | 'client'>;
+
+export const unmeasured = (door: Description, state: Measured['state'], why: string): Measured => ({
+  ...pick(door),
+  ...{ state, why, points: [] },
+});
+
+/** @param less what is not the door's, ms: the delay that the programme is asked to have */
+export function measured(door: Description, way: Journey, less: number, peer: Figure | undefined, why?: string): Measured {
+  const figure = figureOf(way, less);
+  if (!figure) return unmeasured(door, 'failed', why ?? 'no picture came through');
+  const begun = way.took[0]?.at ?? 0;
+  const points = way.took.map(({ at, ms }) => [(at - begun) / 1_000, ms - less] as const);
+  return { ...pick(door), state: 'works', figure, ...(peer && { peer }), points, ...(why !== undefined && { why }) };
+}
+const pick = ({ side, name, protocol, codecs, client }: Description): Description => ({
+  ...{ side, name, protocol, codecs, client },
+});
+
+const REFERENCE = 'rtp';
+
+/** What a way in adds beyond plain RTP, ms, median against median; `undefined` without either. */
+export function beyondRtp(rows: readonly Measured[], row: Measured): number | undefined {
+  const reference = rows.find(({ side, name }) => side === row.side && name === REFERENCE)?.figure;
+  return row.side === 'in' && row.figure && reference ? row.figure.median - reference.median : undefined;
+}
+
+/** The measured door with the largest median on each side. */
+export function worst(rows: readonly Measured[], side: Measured['side']): Measured | undefined {
+  return rows
+    .filter((row) => row.side === side && row.figure)
+    .sort((a, b) => b.figure!.median - a.figure!.median)[0];
+}
