@@ -19,7 +19,7 @@ function recorder(code: number | Error = 0) {
     asked.push([name, options]);
     return code instanceof Error ? Promise.reject(code) : Promise.resolve(code);
   };
-  const names = ['serve', 'demo', 'dub', 'evalVideo', 'doctor', 'models', 'languages', 'engines'] as const;
+  const names = ['serve', 'demo', 'dub', 'evalVideo', 'checkHls', 'doctor', 'models', 'languages', 'engines'] as const;
   const actions = Object.fromEntries(names.map((name) => [name, note(name)])) as unknown as Actions;
   return { asked, actions, ask: (...argv: string[]) => main(argv, actions) };
 }
