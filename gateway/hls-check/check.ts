@@ -133,7 +133,7 @@ export async function checkHls(url: string, options: CheckOptions): Promise<Chec
       const one = found.get(new URL(media.uri, url).href);
       return one && one !== own ? [[media, one] as const] : [];
     });
-    tally.tell(claimFindings(variant, own, sounds));
+    tally.tell(claimFindings(variant, own, sounds, last?.independent === true));
   }
   const leading = followers.find(({ playlist }) => playlist)?.playlist;
   const renditions = checked.map(({ wanted: one, follower }) => renditionOf(one, follower));

@@ -28,8 +28,13 @@ export interface Bits {
 
 /** What renditions break beside each other. They were read one after the other, at the same time within a segment. */
 export function groupFindings(all: readonly Found[]): Finding[] {
-  return [...targets(all), ...eras(all), ...dates(all), ...windows(all)];
+  return [...targets(all), ...eras(all), ...dates(all), ...windows(all), ...few(all)];
 }
+
+const few = (all: readonly Found[]): Finding[] =>
+  all.flatMap(({ at, playlist: { ended, segments } }) =>
+    ended || segments.length >= 6 ? [] : [finder(at)('few-segments', `${segments.length} segments`)],
+  );
 
 function targets(all: readonly Found[]): Finding[] {
   const [first] = all;
@@ -142,6 +147,7 @@ export function claimFindings(
   variant: Variant,
   pictures: Found | undefined,
   sounds: readonly (readonly [Media | undefined, Found])[],
+  independent: boolean,
 ): Finding[] {
   const find = finder(`variant ${variant.uri ?? '?'}`);
   const all: Finding[] = [];
@@ -150,6 +156,8 @@ export function claimFindings(
     for (const { codec, kind } of found?.inits.flatMap(({ tracks }) => tracks) ?? [])
       if (kind !== 'other' && codecs.length > 0 && !codecs.some((said) => names(said, codec)))
         all.push(find('codecs-untrue', `${codecs.join(',')}, and the ${what} is ${codec}`));
+  if (pictures && !independent && !pictures.playlist.independent && codecs.some(isPicture))
+    all.push(find('independent-tag', 'neither there nor in the playlist of pictures'));
   const seen = pictures?.inits.at(-1)?.tracks.find(({ kind }) => kind === 'video')?.size;
   if (size && seen && (seen.width !== size.width || seen.height !== size.height))
     all.push(find('size-untrue', `${size.width}x${size.height}, and the init says ${seen.width}x${seen.height}`));

@@ -8,7 +8,7 @@ const PICTURES = /^(avc|hvc|hev|vp0|av01|dvh|mp4v)/u;
 /** What a multivariant playlist breaks by itself. */
 export function multivariantFindings(playlist: Multivariant): Finding[] {
   const find = finder('multivariant');
-  const { media, variants, iFrames, independent } = playlist;
+  const { media, variants, iFrames } = playlist;
   return [
     ...writing(playlist, find),
     ...(variants.length === 0 ? [find('no-variant', 'no EXT-X-STREAM-INF')] : []),
@@ -16,7 +16,6 @@ export function multivariantFindings(playlist: Multivariant): Finding[] {
     ...captionsMixed(variants, find),
     ...media.flatMap((one) => mediaFindings(one, variants, find)),
     ...groups(media, find),
-    ...(independent ? [] : [find('independent-tag', 'not written')]),
     ...(variants.filter(({ codecs }) => codecs?.some(isPicture)).length === 1 ? [find('one-rate', 'one variant')] : []),
     ...(iFrames === 0 && variants.some(({ codecs }) => codecs?.some(isPicture)) ? [find('no-i-frames', 'none')] : []),
   ];

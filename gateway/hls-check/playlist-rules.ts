@@ -46,7 +46,6 @@ function segments({ target, segments, ended, type, sequence }: MediaPlaylist, fi
     if (target !== undefined && duration !== undefined && Math.round(duration) > target)
       all.push(find('segment-long', `segment ${number} lasts ${duration} s, the target is ${target} s`));
   if (ended && type === undefined && sequence === 0) all.push(find('no-type', 'ended, and no EXT-X-PLAYLIST-TYPE'));
-  if (!ended && segments.length < 6) all.push(find('few-segments', `${segments.length} segments`));
   return all;
 }
 

@@ -132,7 +132,11 @@ export const RULES = {
   'channels-missing': rule('warning', 'bis §4.4.6.1', 'Give CHANNELS of sound.'),
   'groups-differ': rule('warning', 'bis §4.4.6.1.1', 'Groups of one type have the same members.'),
   'captions-mixed': rule('error', 'bis §4.4.6.2', 'CLOSED-CAPTIONS=NONE is for all variants or none.'),
-  'independent-tag': rule('warning', 'Apple 9.11', 'Write EXT-X-INDEPENDENT-SEGMENTS in the multivariant playlist.'),
+  'independent-tag': rule(
+    'warning',
+    'Apple 9.11, 9.12',
+    'Write EXT-X-INDEPENDENT-SEGMENTS where all segments begin with a key frame.',
+  ),
   'codecs-untrue': rule('error', 'bis §4.4.6.2', 'CODECS names what the inits hold.'),
   'size-untrue': rule('warning', 'bis §4.4.6.2', 'RESOLUTION is the pictures’ size.'),
   'rate-untrue': rule('warning', 'bis §4.4.6.2', 'FRAME-RATE is the highest there is.'),
