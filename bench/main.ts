@@ -3,6 +3,7 @@ import { join, resolve } from 'node:path';
 import { parseArgs } from 'node:util';
 import { root } from '../gateway/root.ts';
 import { Scope } from '../media/scope.ts';
+import { broadcast } from './broadcast/broadcast.ts';
 import { UnknownSet, fit } from './fit/fit.ts';
 import { hours } from './hours/hours.ts';
 import { realHours } from './hours/real.ts';
@@ -20,6 +21,7 @@ npm run bench -- sessions [options]    how many dubbed audio programmes this mac
 npm run bench -- quality [options]     what each engine makes of real recordings, beside a reference where there is one
 npm run bench -- fit [options]         how dubs fit their speakers' time, on real speech and on timing made to be hard
 npm run bench -- hours [options]       whether delay, picture and memory stay where they are, for hours
+npm run bench -- broadcast [options]   SRT in, Low-Latency HLS out in two languages: timing, A/V, every rule of HLS
 npm run bench -- serve [options]       what a model server costs a call, and gains by computing calls together
 npm run bench -- lips [options]        what moving mouths costs the CPU, stage by stage; mouths × fps a core
 npm run bench -- lips --gpu [options]  MuseTalk's live path at real sizes: FLOPs, ms by batch, faces per GPU
@@ -54,6 +56,12 @@ hours:
   --real N         in real time through WebRTC and two browsers, for so many minutes, in place of the simulation
   --plain          with --real: no browsers; the session plays the file, and the SFU's output is measured
   --file FILE      with --real: programme to publish (default: the demo's sample), again and again
+broadcast:
+  --minutes N      how long (default: 10)
+  --delay N        seconds the programme is shown late (default: 5)
+  --to LIST        languages to dub into, comma-separated (default: es,ca)
+  --file FILE      somebody who speaks, again and again (default: a recording of --media)
+  --media DIR      as for quality
 serve:
   --models DIR     as for quality
 lips:
@@ -80,6 +88,7 @@ Examples:
   npm run bench -- fit --only adversary/bursts --only rivals
   npm run bench -- hours --hours 0.5 --drift=-200
   npm run bench -- hours --real 30
+  npm run bench -- broadcast --minutes 2
   npm run bench -- serve
   npm run bench -- lips --size 1280x720
   npm run bench -- lips --gpu --batches 1,8,32`;
@@ -93,7 +102,8 @@ function asked() {
       allowPositionals: true,
       options: {
         file: { type: 'string' },
-        to: { type: 'string', default: LATENCY_DEFAULTS.to },
+        to: { type: 'string' },
+        minutes: { type: 'string', default: '10' },
         seconds: { type: 'string' },
         delay: { type: 'string', default: String(LATENCY_DEFAULTS.delay) },
         pairs: { type: 'string' },
@@ -157,7 +167,7 @@ function sizeOf(text: string): { readonly width: number; readonly height: number
 
 async function run(scope: Scope): Promise<number> {
   const { values, positionals } = asked();
-  const { file, to, out } = values;
+  const { file, to = LATENCY_DEFAULTS.to, out } = values;
   const [what] = positionals;
   if (values.help || what === undefined) {
     console.log(HELP);
@@ -230,6 +240,22 @@ async function run(scope: Scope): Promise<number> {
             );
       return anyFailed(verdicts) ? 1 : 0;
     }
+    case 'broadcast': {
+      const talk = file ?? join(resolve(values.media), 'talking/open-dubbing/englishvideo.mp4');
+      if (!existsSync(talk)) throw new UsageError(`There is no ${talk}; --file names another`);
+      const verdicts = await broadcast(
+        {
+          minutes: positive('minutes', values.minutes),
+          file: talk,
+          to: (values.to ?? 'es,ca').split(','),
+          delay: seconds('delay', values.delay, LATENCY_DEFAULTS.delay),
+          out,
+        },
+        scope,
+      );
+      console.log(`\nresults  ${out}/broadcast.json, ${out}/broadcast.html`);
+      return anyFailed(verdicts) ? 1 : 0;
+    }
     case 'serve': {
       const light = join(root, 'test/fixtures/runtime/scale.onnx');
       const network = join(resolve(values.models), 'face/pfld/pfld.onnx');
@@ -255,7 +281,7 @@ async function run(scope: Scope): Promise<number> {
     }
     default:
       throw new UsageError(
-        `There is no bench called '${what}'; there is latency, sessions, quality, fit, hours, serve and lips`,
+        `There is no bench called '${what}'; there is latency, sessions, quality, fit, hours, broadcast, serve and lips`,
       );
   }
 }

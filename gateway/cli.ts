@@ -7,6 +7,7 @@ import { FURTHEST } from '../media/time-map.ts';
 import { PROFILE_NAMES } from '../models/store/profile-names.ts';
 import { root } from './root.ts';
 import {
+  type CheckHlsOptions,
   type DemoOptions,
   type DoctorOptions,
   type DubOptions,
@@ -27,6 +28,7 @@ export interface Actions {
   demo(options: DemoOptions, scope: Scope): Promise<number>;
   dub(options: DubOptions, scope: Scope): Promise<number>;
   evalVideo(options: EvalVideoOptions, scope: Scope): Promise<number>;
+  checkHls(options: CheckHlsOptions, scope: Scope): Promise<number>;
   doctor(options: DoctorOptions): Promise<number>;
   models(request: ModelsRequest, scope: Scope): Promise<number>;
   recordings(request: RecordingsRequest, scope: Scope): Promise<number>;
@@ -132,6 +134,7 @@ Examples:
   livedub demo --headless --seconds 60 --out demo.mp4
   livedub serve --config livedub.json              the gateway, with its pages and its API
   livedub dub talk.mp4 --to es --out talk.es.mp4   a recording, as fast as this machine can
+  livedub check hls http://HOST/…/index.m3u8       whether HLS keeps to its rules, ours or anybody's
   livedub doctor                                   what is installed, what is missing, and the fix
   livedub models pull --profile cpu                weights for better engines than the embedded
 
@@ -233,6 +236,30 @@ models/export/syncnet.py and models/export/perceptual.py. What has no network is
     .action(async (original: string, dubbed: string, options: Omit<EvalVideoOptions, 'original' | 'dubbed'>) =>
       exit(await actions.evalVideo({ ...options, original, dubbed }, scope)),
     );
+  const check = program.command('check').description('hold what a server sends against the standards');
+  check.addHelpText('after', '\nExamples:\n  livedub check hls http://127.0.0.1:8080/v1/sessions/ID/hls/index.m3u8');
+  check
+    .command('hls')
+    .description('play HLS or Low-Latency HLS, every rendition at once, and check playlists, media and timing')
+    .argument('<url>', 'a multivariant or a media playlist')
+    .option('--seconds <number>', 'how long to watch what is live', positive, 30)
+    .option('--strict', 'warnings fail the check too', false)
+    .addOption(json())
+    .addHelpText(
+      'after',
+      `
+Examples:
+  livedub check hls http://127.0.0.1:8080/v1/sessions/ID/hls/index.m3u8
+  livedub check hls https://example.org/live/main.m3u8 --seconds 120 --strict
+  livedub check hls https://example.org/talk/video.m3u8 --json > findings.json
+
+Rules are those of draft-pantos-hls-rfc8216bis ("bis") and of Apple's authoring specification; each finding names its
+section. Errors break what players depend on and exit with 1; warnings do with --strict; notes never.`,
+    )
+    .action(async (url: string, options: Omit<CheckHlsOptions, 'url'>) => {
+      if (!/^https?:\/\//u.test(url)) throw new UsageError(`'${url}' is no http or https address.`);
+      exit(await actions.checkHls({ url, ...options }, scope));
+    });
   program
     .command('doctor')
     .description('check what is installed, what is missing, and the fix')
@@ -503,6 +530,12 @@ const ACTIONS: Actions = {
     const { evalVideo } = await import('./eval-video.ts');
     print(await withProgress((tell) => evalVideo(options, scope, tell)));
     return 0;
+  },
+  async checkHls(options, scope) {
+    const { checkHls } = await import('./check-hls.ts');
+    const { text, passed } = await checkHls(options, scope);
+    print(text);
+    return passed ? 0 : FAILED;
   },
   async doctor({ json, ...options }) {
     const { examine, healthy, report } = await import('./doctor.ts');

@@ -65,6 +65,16 @@ export interface EvalVideoOptions {
   readonly engine?: readonly string[];
 }
 
+export interface CheckHlsOptions {
+  /** A multivariant or a media playlist. */
+  readonly url: string;
+  /** How long a live presentation is watched. */
+  readonly seconds: number;
+  readonly json: boolean;
+  /** Warnings count too. */
+  readonly strict: boolean;
+}
+
 export interface DoctorOptions {
   readonly json: boolean;
   readonly port?: number;

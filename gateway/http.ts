@@ -2,6 +2,7 @@ import { createHash, timingSafeEqual } from 'node:crypto';
 import { existsSync } from 'node:fs';
 import type { Server } from 'node:http';
 import { join } from 'node:path';
+import { createGzip } from 'node:zlib';
 import fastifyStatic from '@fastify/static';
 import fastifySwagger from '@fastify/swagger';
 import fastify, { LogController, type FastifyError, type FastifyReply, type FastifyRequest } from 'fastify';
@@ -154,6 +155,14 @@ export async function openHttp(
     const answer = await session.outlets.ask(`${path}?${query}`, gone.signal);
     for (const [name, value] of Object.entries(answer.headers)) {
       if (value !== undefined && name !== 'connection' && name !== 'keep-alive') reply.header(name, value);
+    }
+    // Playlists are asked for several times a second, and most of them is known (RFC 8216bis appendix B.1).
+    if (/mpegurl|dash/.test(answer.headers['content-type'] ?? '')) {
+      reply.header('vary', 'accept-encoding');
+      if (/\bgzip\b/.test(String(request.headers['accept-encoding'] ?? ''))) {
+        reply.header('content-encoding', 'gzip').removeHeader('content-length');
+        return reply.code(answer.statusCode ?? 502).send(answer.pipe(createGzip())) as never;
+      }
     }
     // The schema is of what is read from the stream in the end.
     return reply.code(answer.statusCode ?? 502).send(answer) as never;

@@ -24,6 +24,7 @@ function recorder(code: number | Error = 0) {
     'demo',
     'dub',
     'evalVideo',
+    'checkHls',
     'doctor',
     'models',
     'recordings',

@@ -47,6 +47,8 @@ const LEAST = 0.85;
 const SLACK = ms(100);
 /** Sound that begins later than its segment by more than this has a hole there. */
 const NEAR = ms(50);
+/** What is on its way through a coder: sound is asked for in frames of its own, and comes so much after what it was made of. */
+const CODING = ms(200);
 /** Items that wait in one lane. */
 const MOST_WAITING = 2_048;
 
@@ -101,9 +103,9 @@ export class Segmenter {
     return this.#cut();
   }
 
-  /** Everything before `position` has come. */
+  /** Everything before `position` has come, or is being coded. */
   tick(position: MediaTime): Cut[] {
-    this.#position = latest(this.#position, position);
+    this.#position = latest(this.#position, at(Math.max(-1, position - CODING)));
     if (this.#boundaries.length === 0) this.#begin();
     else this.#force(this.#known());
     return this.#cut();
@@ -111,7 +113,7 @@ export class Segmenter {
 
   /** Nothing follows: what is left becomes last parts. */
   end(): Cut[] {
-    const cuts = this.tick(latest(this.#position, this.#known()));
+    const cuts = this.tick(later(latest(this.#position, this.#known()), CODING));
     for (const [track, { queue, place }] of this.#lanes) {
       const [newest, before] = [queue.at(-1), queue.at(-2)];
       if (!place || !newest) continue;

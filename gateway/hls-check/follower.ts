@@ -1,0 +1,403 @@
+import { createHash } from 'node:crypto';
+import { setTimeout as sleep } from 'node:timers/promises';
+import { type Version, changeFindings, rhythmFindings } from './change-rules.ts';
+import type { Client, Got } from './client.ts';
+import { deliveryFindings } from './delivery-rules.ts';
+import { type Init, initOf } from './fmp4-pieces.ts';
+import { type MediaPlaylist, type Part, type Segment, edgeOf, filled, lengthOf, parsePlaylist } from './m3u8.ts';
+import { type Piece, Trail, wholeFindings } from './media-rules.ts';
+import { datesOf, playlistFindings } from './playlist-rules.ts';
+import type { Arrival } from './punctuality.ts';
+import { type Find, type Finding, finder } from './rules.ts';
+import { type VttCue, vttFindings, vttOf } from './vtt-rules.ts';
+
+/** Media as it came, for whoever wants to look further. */
+export interface Taken {
+  readonly at: string;
+  readonly init: Uint8Array | undefined;
+  readonly piece: Piece;
+}
+export interface Watch {
+  readonly client: Client;
+  readonly tell: (findings: readonly Finding[]) => void;
+  readonly onPiece?: ((taken: Taken) => void) | undefined;
+  /** EXT-X-INDEPENDENT-SEGMENTS in the multivariant playlist. */
+  readonly independent: boolean;
+  /** Date less media time of the leading rendition, seconds; captions are on its timeline. */
+  readonly offset: (era: number) => number | undefined;
+  /** A version of a playlist has come. */
+  readonly onVersion: (url: string, version: Version) => void;
+  /** Where the watch ends, ms of `performance.now()`. */
+  readonly until: () => number;
+}
+
+/** Each so many times something is asked for that need not be asked always. */
+const WHOLE_EVERY = 5;
+const SKIP_EVERY = 3;
+const COMPARE_EVERY = 9;
+/** Segments whose hash is kept, and versions that are looked back at. */
+const MOST_KEPT = 64;
+
+/** One rendition, read as a player reads it. */
+export class Follower {
+  readonly url: string;
+  readonly at: string;
+  readonly captions: boolean;
+  readonly trail: Trail;
+  readonly arrivals: Arrival[] = [];
+  readonly sizes: { bytes: number; seconds: number }[] = [];
+  readonly cues = new Map<string, VttCue>();
+  readonly inits = new Map<string, { readonly body: Uint8Array; readonly init: Init | undefined }>();
+  playlist: MediaPlaylist | undefined;
+  /** Pieces from here on were waited for; those of the first playlist had been there. */
+  followedLive: { readonly from: number } | undefined;
+  versions = 0;
+  pieces = 0;
+  discontinuities = 0;
+  readonly #watch: Watch;
+  readonly #find: Find;
+  readonly #kept = new Map<string, string>();
+  #rhythm: Version[] = [];
+  #done: { readonly number: number; readonly part: number } | undefined;
+  /** Parts of segments that are not whole yet. */
+  readonly #bodies = new Map<number, Uint8Array[]>();
+  #work: Promise<void> = Promise.resolve();
+  #hinted: { readonly url: string; readonly got: Promise<Got> } | undefined;
+  #wholes = 0;
+
+  constructor(url: string, at: string, captions: boolean, watch: Watch) {
+    this.url = url;
+    this.at = at;
+    this.captions = captions;
+    this.#watch = watch;
+    this.#find = finder(at);
+    this.trail = new Trail(at);
+  }
+
+  /** Until the playlist ends, or the watch. */
+  async run(): Promise<void> {
+    const first = await this.#playlist(this.url, true);
+    if (!first) return;
+    this.#take(first);
+    if (!first.ended) this.#then(() => this.#waits());
+    for (let n = 1; !first.ended && this.playlist?.ended === false && performance.now() < this.#watch.until(); n += 1) {
+      const before = this.playlist;
+      const blocks = before.control?.block === true && edgeOf(before) !== undefined;
+      const came = blocks ? await this.#next(before, n) : await this.#later(before);
+      if (came) this.#take(came);
+      else await sleep(500);
+    }
+    await this.#work;
+    if (this.playlist) this.#tell(rhythmFindings(this.#rhythm.slice(-1), performance.now(), this.at));
+    await this.#again();
+  }
+
+  #waits(): Promise<void> {
+    this.followedLive = { from: this.arrivals.length };
+    return Promise.resolve();
+  }
+
+  #tell(findings: readonly Finding[]): void {
+    if (findings.length > 0) this.#watch.tell(findings);
+  }
+
+  async #later(before: MediaPlaylist): Promise<MediaPlaylist | undefined> {
+    await sleep(Math.min(((before.target ?? 2) * 1_000) / 2, Math.max(0, this.#watch.until() - performance.now())));
+    return this.#playlist(this.url, false);
+  }
+
+  /** What follows the newest part, by a blocking reload (bis §6.2.5.2). */
+  async #next(before: MediaPlaylist, nth: number): Promise<MediaPlaylist | undefined> {
+    const edge = edgeOf(before)!;
+    const whole = before.segments.at(-1)?.uri !== undefined;
+    const parted = before.segments.some(({ parts }) => parts.length > 0);
+    const [number, part] = whole ? [edge.number + 1, 0] : [edge.number, edge.part + 1];
+    const asked = new URL(this.url);
+    asked.searchParams.set('_HLS_msn', String(number));
+    if (parted) asked.searchParams.set('_HLS_part', String(part));
+    const plain = asked.href;
+    const skips = before.control?.skipUntil !== undefined && nth % SKIP_EVERY === 0;
+    if (skips) asked.searchParams.set('_HLS_skip', 'YES');
+    this.#hint(before);
+    const came = await this.#playlist(asked.href, false);
+    if (!came) return undefined;
+    const now = edgeOf(came);
+    const there = now && (now.number > number || (now.number === number && (!parted || now.part >= part)));
+    if (!there && !came.ended)
+      this.#tell([
+        this.#find('answer-early', `asked for ${number}.${part}, the playlist ends with ${now?.number}.${now?.part}`),
+      ]);
+    if (!skips) return came;
+    return this.#filled(came, before, plain, nth);
+  }
+
+  async #filled(delta: MediaPlaylist, before: MediaPlaylist, plain: string, nth: number) {
+    const length = before.segments.reduce((sum, segment) => sum + lengthOf(segment), 0);
+    const skippable = length - (before.control?.skipUntil ?? 0) > 2 * (before.target ?? 0);
+    if (delta.skipped === 0) {
+      if (skippable && !delta.ended) this.#tell([this.#find('delta-ignored', `${length.toFixed(0)} s are listed`)]);
+      return delta;
+    }
+    const whole = filled(delta, before);
+    if (!whole) {
+      this.#tell([this.#find('delta-wrong', `${delta.skipped} segments from ${delta.sequence} on were not all known`)]);
+      return this.#playlist(this.url, false);
+    }
+    if (nth % COMPARE_EVERY === 0) {
+      const full = await this.#playlist(plain, false);
+      const said = (playlist: MediaPlaylist, number: number) => {
+        const one = playlist.segments.find((segment) => segment.number === number);
+        return one && JSON.stringify([one.uri, one.duration, one.map, one.discontinuity, one.era]);
+      };
+      const other = full?.segments.find(
+        ({ number, uri }) =>
+          uri !== undefined &&
+          whole.segments.some((one) => one.number === number && one.uri !== undefined) &&
+          said(full, number) !== said(whole, number),
+      );
+      if (full && other)
+        this.#tell([
+          this.#find(
+            'delta-wrong',
+            `segment ${other.number}: ${said(whole, other.number)}, without _HLS_skip ${said(full, other.number)}`,
+          ),
+        ]);
+      return full ?? whole;
+    }
+    return whole;
+  }
+
+  /** Asks for the part that is hinted at before it is there. */
+  #hint(playlist: MediaPlaylist): void {
+    if (playlist.hint === undefined) return;
+    const url = new URL(playlist.hint, this.url).href;
+    if (this.#hinted?.url === url) return;
+    this.#hinted = { url, got: this.#watch.client.get(url) };
+    // Whoever takes it sees the failure.
+    this.#hinted.got.catch(() => {});
+  }
+
+  async #playlist(url: string, first: boolean): Promise<MediaPlaylist | undefined> {
+    const patience = ((this.playlist?.target ?? 6) * 3 + 15) * 1_000;
+    const got = await this.#watch.client.get(url, patience);
+    if (got.status !== 200) {
+      this.#tell([this.#find('answer-status', statusOf(got))]);
+      return undefined;
+    }
+    const playlist = parsePlaylist(new TextDecoder().decode(got.body));
+    if (playlist.kind === 'multivariant') {
+      this.#tell([this.#find('answer-status', 'a multivariant playlist in place of a media playlist')]);
+      return undefined;
+    }
+    const blocked = url !== this.url;
+    const fresh = playlist.partTarget === undefined ? (playlist.target ?? 6) : Math.max(1, playlist.partTarget);
+    const asked = { what: 'playlist', live: !playlist.ended && !blocked, fresh } as const;
+    this.#tell([...deliveryFindings(got, asked, this.at), ...playlistFindings(playlist, this.at)]);
+    this.versions += 1;
+    if (playlist.skipped === 0) this.#watch.onVersion(this.url, { at: got.at, playlist });
+    if (first || !blocked) this.#hint(playlist);
+    return playlist;
+  }
+
+  /** Goes from one version to the next, and fetches what is new. */
+  #take(now: MediaPlaylist): void {
+    const before = this.playlist;
+    if (before) this.#tell(changeFindings(before, now, this.at));
+    this.playlist = now;
+    const newest = (playlist: MediaPlaylist | undefined) => playlist?.segments.findLast(({ uri }) => uri)?.number ?? -1;
+    if (newest(now) > newest(this.#rhythm.at(-1)?.playlist)) {
+      // A player reads on at the edge; only what came while it was there is rhythm.
+      this.#rhythm = [...this.#rhythm.slice(-1), { at: performance.now(), playlist: now }];
+      if (this.#rhythm.length > 1) this.#tell(rhythmFindings(this.#rhythm, performance.now(), this.at));
+    }
+    if (!now.ended) this.#hint(now);
+    const dates = datesOf(now);
+    for (const segment of now.segments) {
+      if (this.#done === undefined && !this.#begins(now, segment)) continue;
+      this.#segment(segment, dates.get(segment.number), now);
+    }
+    const first = before?.segments[0];
+    if (before && first?.uri !== undefined && first.number < now.sequence) this.#removed(first);
+  }
+
+  /** A player of what is finished begins at the beginning, any other with the segment before the newest. */
+  #begins({ ended, segments }: MediaPlaylist, { number }: Segment): boolean {
+    return ended || number >= (segments.at(-2) ?? segments.at(-1))!.number;
+  }
+
+  #segment(segment: Segment, date: number | undefined, playlist: MediaPlaylist): void {
+    const { number, parts, uri } = segment;
+    const done = this.#done;
+    if (done && (number < done.number || (number === done.number && done.part === Infinity))) return;
+    const begun = done?.number === number ? done.part + 1 : 0;
+    if (done && number > done.number && segment.discontinuity) this.discontinuities += 1;
+    if (parts.length === 0) {
+      if (uri === undefined) return;
+      this.#done = { number, part: Infinity };
+      this.#queue(segment, undefined, date, playlist);
+      return;
+    }
+    let shown = date;
+    parts.forEach((part, n) => {
+      if (n >= begun) this.#queue(segment, { part, n }, shown, playlist);
+      if (shown !== undefined) shown += part.duration * 1_000;
+    });
+    this.#done = { number, part: uri === undefined ? parts.length - 1 : Infinity };
+    if (uri !== undefined) this.#then(() => this.#whole(segment));
+  }
+
+  #then(work: () => Promise<void>): void {
+    this.#work = this.#work.then(work);
+    this.#work.catch(() => {});
+  }
+
+  /** Fetches begin at once, and are looked at in order. */
+  #queue(
+    segment: Segment,
+    one: { part: Part; n: number } | undefined,
+    date: number | undefined,
+    playlist: MediaPlaylist,
+  ) {
+    const { gap, uri = '', map, number } = segment;
+    if (gap || one?.part.gap) return;
+    const url = new URL(one?.part.uri ?? uri, this.url).href;
+    const got =
+      this.#hinted?.url === url
+        ? this.#hinted.got
+        : this.#watch.client.get(url, 30_000, one?.part.range ?? segment.range);
+    got.catch(() => {});
+    this.#then(async () => {
+      const init = map === undefined ? undefined : await this.#init(new URL(map, this.url).href);
+      const answer = await got;
+      if (answer.status !== 200) {
+        this.#tell([this.#find('answer-status', statusOf(answer))]);
+        return;
+      }
+      this.#tell(deliveryFindings({ ...answer, name: nameOf(url) }, { what: 'media', live: false, fresh: 0 }, this.at));
+      const duration = one?.part.duration ?? lengthOf(segment);
+      const piece: Piece = {
+        ...{ name: nameOf(url), number, part: one?.n, duration, era: segment.era, date, body: answer.body },
+        independent: one?.part.independent ?? false,
+        discontinuity: segment.discontinuity,
+      };
+      this.pieces += 1;
+      this.#arrived(piece, answer.at);
+      if (one) this.#bodies.set(number, [...(this.#bodies.get(number) ?? []), answer.body]);
+      else {
+        this.sizes.push({ bytes: answer.body.byteLength, seconds: duration });
+        this.#keep(url, answer.body);
+      }
+      if (this.captions) this.#captionPiece(piece);
+      else {
+        if (answer.body[0] !== 0x47 && map === undefined) this.#tell([this.#find('map-missing', piece.name)]);
+        const independent = playlist.independent || this.#watch.independent;
+        this.#tell(this.trail.push(piece, { init: init?.init, independent }));
+      }
+      this.#watch.onPiece?.({ at: this.at, init: init?.body, piece });
+    });
+  }
+
+  #arrived({ date, duration }: Piece, at: number): void {
+    const last = this.arrivals.at(-1);
+    const start = date ?? last?.end ?? 0;
+    this.arrivals.push({ start, end: start + duration * 1_000, at });
+  }
+
+  #captionPiece(piece: Piece): void {
+    const vtt = vttOf(new TextDecoder().decode(piece.body));
+    const offset = this.#watch.offset(piece.era);
+    const start = piece.date === undefined || offset === undefined ? undefined : piece.date / 1_000 - offset;
+    const period = start === undefined ? undefined : { start, end: start + piece.duration };
+    this.#tell(vttFindings(piece.name, vtt, period, this.at));
+    for (const cue of vtt.cues) this.cues.set(cue.id || `${cue.start} ${cue.text}`, cue);
+  }
+
+  async #init(url: string) {
+    const known = this.inits.get(url);
+    if (known) return known;
+    const got = await this.#watch.client.get(url);
+    let init: Init | undefined;
+    try {
+      if (got.status !== 200) this.#tell([this.#find('answer-status', statusOf(got))]);
+      else init = initOf(got.body);
+    } catch (failure) {
+      if (!(failure instanceof RangeError)) throw failure;
+      this.#tell([this.#find('init-broken', `${nameOf(url)}: ${failure.message}`)]);
+    }
+    const read = { body: got.body, init };
+    this.inits.set(url, read);
+    return read;
+  }
+
+  /** A segment whose parts have come: now and then it is asked for as a whole. */
+  async #whole({ number, uri, parts, map }: Segment): Promise<void> {
+    const bodies = this.#bodies.get(number) ?? [];
+    for (const old of [...this.#bodies.keys()].filter((one) => one <= number)) this.#bodies.delete(old);
+    if (bodies.length !== parts.length || uri === undefined) return;
+    this.sizes.push({
+      bytes: bodies.reduce((sum, { byteLength }) => sum + byteLength, 0),
+      seconds: parts.reduce((sum, { duration }) => sum + duration, 0),
+    });
+    this.#wholes += 1;
+    if (this.#wholes % WHOLE_EVERY !== 1) return;
+    const url = new URL(uri, this.url).href;
+    const got = await this.#watch.client.get(url);
+    if (got.status !== 200) return this.#tell([this.#find('answer-status', statusOf(got))]);
+    this.#keep(url, got.body);
+    const init = map === undefined ? undefined : this.inits.get(new URL(map, this.url).href)?.init;
+    if (!this.captions) this.#tell(wholeFindings(`segment ${number}`, got.body, bodies, init, this.at));
+    else this.#captionWhole(number, got.body, bodies);
+  }
+  #captionWhole(number: number, whole: Uint8Array, bodies: readonly Uint8Array[]): void {
+    const ids = (body: Uint8Array) =>
+      vttOf(new TextDecoder().decode(body)).cues.map(({ id, start, end }) => `${id} ${start} ${end}`);
+    const held = new Set(ids(whole));
+    const lost = bodies.flatMap(ids).find((id) => !held.has(id));
+    if (lost !== undefined)
+      this.#tell([this.#find('parts-unlike', `segment ${number} lacks cue ${lost} of its parts`)]);
+  }
+
+  #keep(url: string, body: Uint8Array): void {
+    if (this.#kept.size < MOST_KEPT) this.#kept.set(url, hashOf(body));
+  }
+
+  /** A segment that has just left the playlist is there still (bis §6.2.2). */
+  #removed({ uri = '' }: Segment): void {
+    const url = new URL(uri, this.url).href;
+    this.#then(async () => {
+      const got = await this.#watch.client.get(url);
+      if (got.status !== 200) this.#tell([this.#find('gone-early', statusOf(got))]);
+    });
+  }
+
+  /** At the end: what was had before is the same, and what never was is not there. */
+  async #again(): Promise<void> {
+    const listed = new Set(this.playlist?.segments.map(({ uri = '' }) => new URL(uri, this.url).href));
+    for (const [url, hash] of [...this.#kept].filter(([one]) => listed.has(one)).slice(0, 3)) {
+      const got = await this.#watch.client.get(url);
+      if (got.status === 200 && hashOf(got.body) !== hash) this.#tell([this.#find('media-changed', nameOf(url))]);
+    }
+    const ending =
+      /\.[a-z0-9]+$/iu.exec(
+        new URL(this.playlist?.segments.find(({ uri }) => uri)?.uri ?? 'x.mp4', this.url).pathname,
+      )?.[0] ?? '';
+    const never = await this.#watch.client.get(new URL(`there-is-no-such-segment${ending}`, this.url).href);
+    if (never.status !== 404 && never.status !== 410)
+      this.#tell([this.#find('missing-not-404', `${nameOf(never.name)}: ${never.status}`)]);
+    const last = this.playlist?.segments.at(-1)?.number;
+    if (this.playlist?.control?.block !== true || this.playlist.ended || last === undefined) return;
+    const far = await this.#watch.client.get(
+      `${this.url}${this.url.includes('?') ? '&' : '?'}_HLS_msn=${last + 100}`,
+      5_000,
+    );
+    if (far.status !== 400)
+      this.#tell([this.#find('far-ahead', `_HLS_msn=${last + 100} of ${last}: ${far.status || 'no answer in 5 s'}`)]);
+  }
+}
+
+const hashOf = (body: Uint8Array) => createHash('sha256').update(body).digest('hex');
+const nameOf = (url: string) => new URL(url).pathname.split('/').at(-1) ?? url;
+const statusOf = ({ name, status, header }: Got) => {
+  const { pathname, search } = new URL(name);
+  return `${pathname.split('/').slice(-2).join('/')}${search}: ${status === 0 ? (header('') ?? 'no answer') : status}`;
+};
