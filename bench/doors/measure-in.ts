@@ -56,7 +56,8 @@ async function throughSession(door: InDoor, { house, gateway, seconds }: InOptio
   if (!spec.success) throw new NotHere('a session refuses this source');
   const session = await gateway.sessions.create(spec.data);
   scope.defer(() => gateway.sessions.remove(session.id));
-  const address = ingestOf(session.spec.source, gateway.url)?.url ?? '';
+  const ingest = ingestOf(session.spec.source, gateway.url, session.rtmpPort);
+  const address = ingest ? [ingest.url, ingest.key].filter(Boolean).join('/') : '';
   let sent: Pictures = waiting?.sent ?? (() => []);
   if (door.kind === 'calls') sent = await door.send(house, { id: session.id, address }, scope);
   if (!(await becomesLive(session, OPENS, scope.signal)))

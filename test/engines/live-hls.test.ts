@@ -54,7 +54,7 @@ describe.skipIf(why).concurrent(`live HLS as a source (${why ?? 'there'})`, () =
 
   async function pulled(segments: LiveHlsOptions['segments'], own: Scope, file = FILE) {
     const server = await liveHls(file, { segments }, own);
-    const source = pulledSource({ kind: 'url', url: server.url, transport: 'tcp' }, own);
+    const source = await pulledSource({ kind: 'url', url: server.url, transport: 'tcp' }, own);
     await eventually(() => source.pictures.length > 25, 'it is there', 20_000);
     return { server, ...source };
   }

@@ -100,7 +100,7 @@ describe.skipIf(why).concurrent(`RTSP from GStreamer's server (${why ?? 'all is 
       await using own = new Scope('test');
       const options = { sound: 'aac', access: access('digest') } as const;
       const first = await rtspServer(clip('aac.mp4'), options, own);
-      const pulled = pulledSource({ kind: 'url', url: first.url, transport }, own);
+      const pulled = await pulledSource({ kind: 'url', url: first.url, transport }, own);
       const { openings, pictures, states } = pulled;
       await eventually(() => pictures.length > 25, 'it is there', 20_000);
       await first.stop();

@@ -7,8 +7,8 @@ import type { Scope } from '../../media/scope.ts';
 import { ms } from '../../media/time.ts';
 
 /** A source as a session has it, and all that came of it. Times of the clock are in seconds. */
-export function pulledSource(spec: StreamSpec, scope: Scope) {
-  const { open, pace } = openProgramme(spec, scope);
+export async function pulledSource(spec: StreamSpec, scope: Scope) {
+  const { open, pace } = await openProgramme(spec, scope);
   const clock = new MonotonicClock();
   const now = () => clock.now() / 1_000_000;
   const openings: number[] = [];
