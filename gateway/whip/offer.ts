@@ -113,7 +113,7 @@ function bundleOf(
       'Not everything in the offer is in one BUNDLE group.',
       'Offer everything on one transport: bundlePolicy "max-bundle".',
     );
-  return bundle;
+  return bundle && [...new Set(bundle)];
 }
 
 function extensionsOf(maps: readonly string[]): Extension[] {
