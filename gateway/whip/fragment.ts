@@ -42,6 +42,21 @@ export function readFragment(text: string): Fragment {
   return { ice: ufrag === undefined && pwd === undefined ? undefined : iceOf(ufrag, pwd), candidates };
 }
 
+/** The m-line that everything is on, as a fragment names it (RFC 8840 §9). */
+export interface FragmentSection {
+  readonly media: string;
+  readonly protocol: string;
+  readonly formats: readonly string[];
+  readonly mid: string | undefined;
+}
+
 /** The gateway's new side of ICE after a restart. */
-export const writeFragment = (transport: Pick<Transport, 'iceParameters' | 'iceCandidates'>): string =>
-  `${['a=ice-lite', ...credentialLines(transport)].join('\r\n')}\r\n`;
+export function writeFragment(
+  transport: Pick<Transport, 'iceParameters' | 'iceCandidates'>,
+  section?: FragmentSection,
+): string {
+  const lines = ['a=ice-lite'];
+  if (section) lines.push(`m=${section.media} 9 ${section.protocol} ${section.formats.join(' ')}`);
+  if (section?.mid !== undefined) lines.push(`a=mid:${section.mid}`);
+  return `${[...lines, ...credentialLines(transport)].join('\r\n')}\r\n`;
+}

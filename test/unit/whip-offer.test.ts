@@ -177,6 +177,8 @@ describe('the transport', () => {
     const { answer } = await published(offer);
     expect(attributes(parts(answer).head, 'group')).toEqual(['BUNDLE 1 0']);
     expect(parts(answer).parts.map(({ port }) => port)).toEqual([9, 9, 0]);
+    // What comes later is about the first that is not turned down.
+    expect(readOffer(offer).section).toMatchObject({ media: 'video', protocol: 'UDP/TLS/RTP/SAVPF', mid: '1' });
   });
 
   test('is not that of a section that is turned off', () => {
