@@ -82,7 +82,7 @@ function parametersOf(fmtp: string): Parameters {
  * sends to the web: FFmpeg writes 42001f whatever it is, as it leaves out the flags. mediasoup takes the constrained one.
  */
 function constrained(parameters: Parameters): Parameters {
-  const [, level] = /^42[0-3]0([\da-f]{2})$/i.exec(String(parameters['profile-level-id'])) ?? [];
+  const [, level] = /^42[0-389ab]0([\da-f]{2})$/i.exec(String(parameters['profile-level-id'])) ?? [];
   return level === undefined ? parameters : { ...parameters, 'profile-level-id': `42e0${level}` };
 }
 

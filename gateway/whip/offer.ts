@@ -53,22 +53,23 @@ export function readOffer(text: string): Offer {
   if (sections.length === 0) throw malformed('it has no m-line');
   const tracks = sections.map((section) => trackOf(section, description));
   const bundle = bundleOf(description, tracks);
-  const first = tracks.find(Boolean)?.section;
+  const inOrder = bundle?.flatMap((mid) => tracks.filter((track) => track?.mid === mid)) ?? tracks;
+  const first = inOrder.find((track) => track !== undefined);
   if (!first) throw unfit('There is no sound and no picture in the offer.', 'Offer m=audio or m=video over DTLS-SRTP.');
   if (valueOf(description, 'ice-lite') !== undefined)
     throw unfit('The offer has a=ice-lite, as the gateway has: nobody would look for the other.', 'Offer full ICE.');
   // Everything about the transport is in the first section of the bundle, be it sound, pictures or data (RFC 9143 §7.1.3);
   // what is under an m-line goes before what is under none.
   const bundled = bundle?.flatMap((mid) => sections.filter((section) => valueOf(section, 'mid') === mid));
-  const tagged = bundled?.find((section) => !isOff(section)) ?? first;
+  const tagged = bundled?.find((section) => !isOff(section)) ?? first.section;
   const transport = (name: string) =>
-    [tagged, first, description].map((part) => valuesOf(part, name)).find((values) => values.length > 0) ?? [];
+    [tagged, first.section, description].map((part) => valuesOf(part, name)).find((values) => values.length > 0) ?? [];
   return {
     sections,
     tracks,
     ice: iceOf(transport('ice-ufrag')[0], transport('ice-pwd')[0]),
     dtls: dtlsOf(transport('setup')[0], transport('fingerprint')),
-    section: { ...tagged, mid: valueOf(tagged, 'mid') },
+    section: { ...first.section, mid: first.mid },
     bundle,
     mixedExtensions: valueOf(description, 'extmap-allow-mixed') !== undefined,
     // RFC 8839 §5.6 has blanks between them, libdatachannel commas.
@@ -117,7 +118,7 @@ function bundleOf(
       'Not everything in the offer is in one BUNDLE group.',
       'Offer everything on one transport: bundlePolicy "max-bundle".',
     );
-  return bundle;
+  return bundle && [...new Set(bundle)];
 }
 
 function extensionsOf(maps: readonly string[]): Extension[] {

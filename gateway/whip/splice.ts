@@ -1,10 +1,10 @@
-/** What a source may lag behind the one before it, in the clock of Opus: 1 s. Further back it is another time. */
-const MOST_BACK = 48_000;
+/** A source that is further behind than that is on another time, ticks. */
+const MOST_BEHIND = 48_000;
 
 /**
  * Joins the packets of one RTP stream after another into one stream: sequence numbers go on without a gap where the
- * source changes, and time stamps are those of media time, which all sources share. What was heard of one source is not
- * heard again of the next. RFC 3550 §5.1 for the fields.
+ * source changes, and time stamps are those of media time, which all sources share: no moment is sent twice. RFC 3550 §5.1
+ * for the fields.
  */
 export class Splice {
   readonly #out: { readonly ssrc: number; readonly payloadType: number; readonly base: number };
@@ -14,8 +14,8 @@ export class Splice {
   /** The highest sequence number sent, and the last of the source before: nothing is sent at or before that again. */
   #last: number | undefined;
   #end: number | undefined;
-  /** The time stamp of the highest sequence number sent. */
-  #time = 0;
+  /** The time stamp of the last. */
+  #stamp: number | undefined;
 
   /** @param out what the joined stream has; `base` is its time stamp of media time 0 */
   constructor(out: { readonly ssrc: number; readonly payloadType: number; readonly base: number }) {
@@ -33,18 +33,18 @@ export class Splice {
   push(packet: Buffer): Buffer | undefined {
     if (this.#base === undefined || packet.length < 12) return undefined;
     const sequence = packet.readUInt16BE(2);
-    const time = (packet.readUInt32BE(4) - this.#base + this.#out.base) >>> 0;
-    const back = (this.#time - time) >>> 0;
-    if (this.#shift === undefined && this.#last !== undefined && back < MOST_BACK) return undefined;
+    const stamp = (packet.readUInt32BE(4) - this.#base + this.#out.base) >>> 0;
+    const ahead = this.#stamp === undefined ? 1 : (stamp - this.#stamp) | 0;
+    if (this.#shift === undefined && ahead <= 0 && ahead > -MOST_BEHIND) return undefined;
     this.#shift ??= this.#last === undefined ? 0 : (this.#last + 1 - sequence) & 0xffff;
     const out = (sequence + this.#shift) & 0xffff;
     if (this.#end !== undefined && !after(out, this.#end)) return undefined;
-    if (this.#last === undefined || after(out, this.#last)) [this.#last, this.#time] = [out, time];
+    if (this.#last === undefined || after(out, this.#last)) [this.#last, this.#stamp] = [out, stamp];
     // Half a round of numbers on, the cut would seem to lie ahead.
     if (this.#end !== undefined && after(out, (this.#end + 1_000) & 0xffff)) this.#end = undefined;
     packet.writeUInt8((packet.readUInt8(1) & 0x80) | this.#out.payloadType, 1);
     packet.writeUInt16BE(out, 2);
-    packet.writeUInt32BE(time, 4);
+    packet.writeUInt32BE(stamp, 4);
     packet.writeUInt32BE(this.#out.ssrc, 8);
     return packet;
   }

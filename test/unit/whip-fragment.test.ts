@@ -106,6 +106,13 @@ test('a fragment is read or refused, whatever happened to it on its way', () => 
   );
 });
 
+test('what a restart is about is named by the m-line it is under', () => {
+  const section = { media: 'audio', protocol: 'UDP/TLS/RTP/SAVPF', formats: ['111', '0'], mid: 'a' };
+  const text = writeFragment(TRANSPORT, section);
+  expect(text.split('\r\n').slice(0, 3)).toEqual(['a=ice-lite', 'm=audio 9 UDP/TLS/RTP/SAVPF 111 0', 'a=mid:a']);
+  expect(readFragment(text).candidates).toBe(3);
+});
+
 test('a restart is answered with the gateway’s new user, and where it is', () => {
   const text = writeFragment(TRANSPORT);
   expect(text.split('\r\n').slice(0, 3)).toEqual([

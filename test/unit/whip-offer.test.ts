@@ -69,6 +69,7 @@ describe('an offer that is none is refused, and the refusal says where', () => {
     ['no ICE user', without(CHROMIUM, /a=ice-ufrag:.*/), /a=ice-ufrag/],
     ['no ICE password', without(CHROMIUM, /a=ice-pwd:.*/), /a=ice-pwd/],
     ['a short ICE password', changed(CHROMIUM, [/^a=ice-pwd:.*$/, 'a=ice-pwd:abc']), /a=ice-pwd/],
+    ['a short ICE user', changed(CHROMIUM, [/^a=ice-ufrag:.*$/, 'a=ice-ufrag:abc']), /a=ice-ufrag/],
     ['an ICE user of other letters', changed(CHROMIUM, [/^a=ice-ufrag:.*$/, 'a=ice-ufrag:a b c d']), /a=ice-ufrag/],
     ['no fingerprint', without(CHROMIUM, /a=fingerprint:.*/), /a=fingerprint/],
     [
@@ -150,6 +151,11 @@ test('sound alone needs no bundle and no name', async () => {
   expect(taken[0]!.rtpParameters.encodings![0]!.ssrc).toBeGreaterThan(0);
 });
 
+test('who is named twice in the bundle is answered once', async () => {
+  const { answer } = await published(changed(CHROMIUM, ['BUNDLE 0 1', 'BUNDLE 1 0 1']));
+  expect(attributes(parts(answer).head, 'group')).toEqual(['BUNDLE 1 0']);
+});
+
 describe('the transport', () => {
   test('may be described once for all sections', async () => {
     const { ice, dtls, trickles } = readOffer(offered('obs-30'));
@@ -171,6 +177,8 @@ describe('the transport', () => {
     const { answer } = await published(offer);
     expect(attributes(parts(answer).head, 'group')).toEqual(['BUNDLE 1 0']);
     expect(parts(answer).parts.map(({ port }) => port)).toEqual([9, 9, 0]);
+    // What comes later is about the first that is not turned down.
+    expect(readOffer(offer).section).toMatchObject({ media: 'video', protocol: 'UDP/TLS/RTP/SAVPF', mid: '1' });
   });
 
   test('is not that of a section that is turned off', () => {
@@ -224,12 +232,17 @@ describe('codecs', () => {
     ['constrained baseline', 'packetization-mode=1;profile-level-id=42e01f;level-asymmetry-allowed=1'],
     ['constrained baseline, otherwise written', 'profile-level-id=42C01F; packetization-mode=1'],
     ['constrained baseline as Main', 'packetization-mode=1;profile-level-id=4d801f'],
+    ['constrained baseline in digits alone', 'packetization-mode=1;profile-level-id=424014'],
     ['Baseline', 'packetization-mode=1;profile-level-id=42001f'],
+    ['Baseline that says it is', 'packetization-mode=1;profile-level-id=428014'],
     ['another level, both the same', 'packetization-mode=1;profile-level-id=42e034;level-asymmetry-allowed=0'],
     ['no profile', 'packetization-mode=1'],
   ])('H.264 is taken with %s, and its parameters are answered as they are (RFC 6184 §8.2.2)', async ([, fmtp]) => {
-    const { answer } = await published(h264(fmtp!));
+    const { answer, taken } = await published(h264(fmtp!));
     expect(answer).toContain(`a=fmtp:102 ${fmtp}\r\n`);
+    expect(['string', 'undefined']).toContain(
+      typeof taken[0]!.rtpParameters.codecs[0]!.parameters!['profile-level-id'],
+    );
   });
   test.for([
     ['packetization-mode 0', 'packetization-mode=0;profile-level-id=42e01f'],
