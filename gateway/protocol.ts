@@ -172,7 +172,7 @@ export type SourceView =
 
 /** What to type into an encoder. */
 export interface IngestView {
-  /** `srt://host:port`, with stream id and passphrase where there are. */
+  /** `srt://host:port` with stream id and passphrase where there are; the WHIP endpoint. */
   readonly url: string;
 }
 
