@@ -39,6 +39,7 @@ import {
 import type { Sessions } from './sessions.ts';
 import type { Sfu } from './sfu.ts';
 import { captionsOf, textOf, transcriptOf } from './transcript.ts';
+import { whipRoutes } from './whip/routes.ts';
 import { CORS, openWhip } from './whip/whip.ts';
 
 export interface HttpOptions {
@@ -137,7 +138,9 @@ export async function openHttp(
   const view = (session: HostedSession, request: FastifyRequest): SessionView => {
     if (!permitted(bearerOf(request))) return session.view;
     const origin = `${request.protocol}://${request.host}`;
-    return { ...session.view, ingest: ingestOf(session.spec.source, origin, session.rtmpPort) };
+    const { source } = session.spec;
+    const whip = { url: `${origin}/v1/sessions/${session.id}/whip` };
+    return { ...session.view, ingest: source.kind === 'webrtc' ? whip : ingestOf(source, origin, session.rtmpPort) };
   };
 
   /** What the session's outlets answer, as they answer it. */
@@ -428,30 +431,24 @@ export async function openHttp(
     api.addContentTypeParser('*', { parseAs: 'string' }, (_request, body, done) => done(null, body));
     // Before anything can be refused: a page from elsewhere may read that too.
     api.addHook('onRequest', async (_request, reply) => void reply.headers(CORS));
-    for (const kind of ['whip', 'whep'] as const) {
-      for (const rest of ['', '/:resource', ...(kind === 'whep' ? ['/:resource/language'] : [])]) {
-        api.route<{ Params: { id: string; resource?: string }; Querystring: Record<string, unknown> }>({
-          method: ['GET', 'POST', 'PUT', 'PATCH', 'DELETE', 'OPTIONS'],
-          url: `/v1/sessions/:id/${kind}${rest}`,
-          schema: { hide: true },
-          handler: async ({ method, params, query, headers, body }, reply) => {
-            const { id, resource } = params;
-            const answered = await whip({
-              method,
-              kind,
-              id,
-              resource,
-              language: rest.endsWith('language'),
-              query,
-              headers,
-              body,
-            });
-            for (const [name, value] of Object.entries(answered.headers))
-              reply.header(name, typeof value === 'string' ? value : [...value]);
-            return reply.code(answered.status).send(answered.body);
-          },
-        });
-      }
+    for (const route of whipRoutes(secured)) {
+      const { kind, path, methods, schema } = route;
+      api.route<{ Params: { id: string; resource?: string }; Querystring: Record<string, unknown> }>({
+        method: [...methods],
+        url: `/v1/sessions/:id/${kind}${path}`,
+        schema,
+        // What is wrong is said by whoever answers, in these protocols' own statuses.
+        validatorCompiler: () => (value: unknown) => ({ value }),
+        exposeHeadRoute: false,
+        handler: async ({ method, params, query, headers, body }, reply) => {
+          const { id, resource } = params;
+          const language = path.endsWith('language');
+          const answered = await whip({ method, kind, id, resource, language, query, headers, body });
+          for (const [name, value] of Object.entries(answered.headers))
+            reply.header(name, typeof value === 'string' ? value : [...value]);
+          return reply.code(answered.status).send(answered.body);
+        },
+      });
     }
   });
 

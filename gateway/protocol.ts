@@ -173,7 +173,7 @@ export type SourceView =
 
 /** What to type into an encoder. */
 export interface IngestView {
-  /** `srt://host:port`, with stream id and passphrase where there are; `rtmp://host:port/live`. */
+  /** `srt://host:port`, with stream id and passphrase where there are; `rtmp://host:port/live`; the WHIP endpoint. */
   readonly url: string;
   /** RTMP: the stream key, for its own field in the encoder, or behind the address and a `/`. */
   readonly key?: string;

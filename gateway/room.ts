@@ -155,8 +155,13 @@ export class Room {
     return pipeProducer;
   }
 
-  /** A browser's way in or out. Closes with the room; its owner closes it earlier. */
-  async transport(router = this.#router): Promise<WebRtcTransport> {
+  /**
+   * A browser's way in or out. Closes with the room; its owner closes it earlier.
+   *
+   * @param router of the same worker
+   * @param consent seconds without ICE checks after which the client counts as gone (RFC 7675); 0 for never
+   */
+  async transport({ router = this.#router, consent = 30 } = {}): Promise<WebRtcTransport> {
     const { listen, announced, ports } = this.#rtc;
     const address = {
       ip: listen,
@@ -172,6 +177,7 @@ export class Room {
       enableTcp: true,
       preferUdp: true,
       initialAvailableOutgoingBitrate: FIRST_ESTIMATE,
+      iceConsentTimeout: consent,
     });
   }
 

@@ -11,6 +11,8 @@ import { useTitle } from '../parts/title.ts';
 import { publishPath, watchPath } from '../route.ts';
 import { go, Link } from '../router.tsx';
 
+/** Where players that speak WHEP watch. */
+const whepUrl = (id: string) => `${location.origin}/v1/sessions/${encodeURIComponent(id)}/whep`;
 /** How often the list is asked for, ms. */
 const REFRESH = 3_000;
 
@@ -117,10 +119,10 @@ export function SessionsPage() {
               {session.stats && loudnessOf(session.stats) && <span>{loudnessOf(session.stats)}</span>}
               <span>{SOURCE_WORDS[session.source.kind]}</span>
             </p>
-            {session.ingest && session.source.kind !== 'webrtc' && (
+            {session.ingest && (
               <p class="facts">
                 <span>
-                  Publish to <code>{session.ingest.url}</code>
+                  {session.source.kind === 'webrtc' ? 'WHIP' : 'Publish to'} <code>{session.ingest.url}</code>
                   {session.ingest.key !== undefined && (
                     <>
                       , stream key <code>{session.ingest.key}</code>
@@ -129,6 +131,11 @@ export function SessionsPage() {
                 </span>
               </p>
             )}
+            <p class="facts">
+              <span>
+                WHEP <code>{whepUrl(session.id)}</code>
+              </span>
+            </p>
             <div class="actions">
               <Link to={watchPath(session.id)} class="button" label={`Watch ${session.name}`}>
                 <Icon name="play" /> Watch

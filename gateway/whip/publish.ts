@@ -100,7 +100,7 @@ export async function publish(offer: Offer, room: Room, resource: Resource): Pro
       'Offer sendonly Opus, and VP8, VP9 (profile 0), H.264 (constrained baseline, packetization-mode 1) or AV1.',
     );
   }
-  await resource.use(await room.transport(), offer.dtls);
+  await resource.use(await room.transport({ consent: 0 }), offer.dtls);
   for (const [i, each] of taken.entries()) {
     const kind = offer.tracks[i]?.kind;
     if (each && kind) await room.publish(resource.transport, kind, each.rtpParameters);

@@ -8,11 +8,14 @@ import type { FragmentSection } from './fragment.ts';
 const CONNECT_WITHIN = 30_000;
 /** A publisher has sent something by then, ms. */
 const SETTLED_WITHIN = 5_000;
+/** How often it is asked whether anything has come from a client, ms; after so many times without, it is gone. */
+const LISTEN_EVERY = 5_000;
+const MOST_UNHEARD = 6;
 const token = () => randomBytes(16).toString('hex');
 
 /**
- * A WHIP or WHEP session: one transport and whatever is on it, until the client deletes it, its connection dies (consent,
- * RFC 7675: 30 s), the room is lost or the programme is over.
+ * A WHIP or WHEP session: one transport and whatever is on it, until the client deletes it, nothing has come from it for
+ * half a minute, the room is lost or the programme is over.
  */
 export class Resource implements Audience {
   /** Not to be guessed: who knows it may end it. */
@@ -65,7 +68,27 @@ export class Resource implements Audience {
     this.defer(() => clearTimeout(timer));
     const settling = setTimeout(() => (this.#settled = true), SETTLED_WITHIN);
     this.defer(() => clearTimeout(settling));
+    this.#listen(transport);
     await transport.connect({ dtlsParameters });
+  }
+
+  /**
+   * Closes when nothing comes any more. ICE's own consent (RFC 7675) would cut off clients of libnice, GStreamer's among
+   * them, which keep a connection up by indications (RFC 8445 §11) and RTCP.
+   */
+  #listen(transport: WebRtcTransport): void {
+    let [bytes, unheard] = [0, 0];
+    const timer = setInterval(() => {
+      void transport.getStats().then(
+        ([stats]) => {
+          unheard = stats && stats.bytesReceived > bytes ? 0 : unheard + 1;
+          bytes = stats?.bytesReceived ?? bytes;
+          if (unheard >= MOST_UNHEARD) this.close();
+        },
+        () => {},
+      );
+    }, LISTEN_EVERY);
+    this.defer(() => clearInterval(timer));
   }
 
   /** Whether a publisher sends nothing any more: no RTP in the SFU's last 2.5 s, not even of a muted microphone. */

@@ -74,7 +74,7 @@ export async function view(offer: Offer, room: Room, lobby: Lobby, resource: Res
   );
   resource.defer(layout.leave);
   resource.standing();
-  await resource.use(await room.transport(layout.router), offer.dtls);
+  await resource.use(await room.transport({ router: layout.router, consent: 0 }), offer.dtls);
   const gone = () => resource.close();
   const base = (id: TrackId) => session.tracks.find((track) => track.id === id)?.rtp.base ?? 0;
   const answers: (AnsweredTrack | undefined)[] = offer.sections.map(() => undefined);

@@ -1,6 +1,6 @@
 import { existsSync } from 'node:fs';
 import { readFile } from 'node:fs/promises';
-import { type Browser, type Page, chromium } from 'playwright-core';
+import { type Browser, type BrowserServer, type Page, chromium } from 'playwright-core';
 import { CHROMIUM } from '../../bench/browser.ts';
 import { eventually } from './gateway.ts';
 
@@ -210,14 +210,16 @@ export class WhipPage {
 
 /** Debian's Chromium for such pages. */
 export class WhipBrowser {
+  readonly #server: BrowserServer;
   readonly #browser: Browser;
   readonly #url: string;
-  private constructor(browser: Browser, url: string) {
+  private constructor(server: BrowserServer, browser: Browser, url: string) {
+    this.#server = server;
     this.#browser = browser;
     this.#url = url;
   }
   static async open(url: string): Promise<WhipBrowser> {
-    const browser = await chromium.launch({
+    const server = await chromium.launchServer({
       executablePath: CHROMIUM,
       args: [
         '--no-sandbox',
@@ -230,7 +232,7 @@ export class WhipBrowser {
         '--disable-renderer-backgrounding',
       ],
     });
-    return new WhipBrowser(browser, url);
+    return new WhipBrowser(server, await chromium.connect(server.wsEndpoint()), url);
   }
   /** @param origin where the page comes from; the gateway unless told */
   async page(origin = this.#url): Promise<WhipPage> {
@@ -239,7 +241,12 @@ export class WhipBrowser {
     await page.evaluate(CLIENT);
     return new WhipPage(page);
   }
-  close(): Promise<void> {
-    return this.#browser.close();
+  async close(): Promise<void> {
+    await this.#browser.close();
+    await this.#server.close();
+  }
+  /** Its pages are gone without a word to anybody. */
+  kill(): Promise<void> {
+    return this.#server.kill();
   }
 }

@@ -482,6 +482,8 @@ describe('/openapi.json', () => {
         .sort(),
     ).toEqual([
       'delete /v1/sessions/{id}',
+      'delete /v1/sessions/{id}/whep/{resource}',
+      'delete /v1/sessions/{id}/whip/{resource}',
       'get /healthz',
       'get /readyz',
       'get /v1/engines',
@@ -493,7 +495,12 @@ describe('/openapi.json', () => {
       'get /v1/sessions/{id}/hls/{rendition}/{file}',
       'get /v1/sessions/{id}/transcript',
       'patch /v1/sessions/{id}',
+      'patch /v1/sessions/{id}/whep/{resource}',
+      'patch /v1/sessions/{id}/whip/{resource}',
       'post /v1/sessions',
+      'post /v1/sessions/{id}/whep',
+      'post /v1/sessions/{id}/whep/{resource}/language',
+      'post /v1/sessions/{id}/whip',
     ]);
     const post = body.paths['/v1/sessions']!['post']!;
     const sent = post.requestBody!.content['application/json']!.schema;

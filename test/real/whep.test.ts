@@ -1,16 +1,20 @@
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
 import { Config } from '../../gateway/config.ts';
 import { silent } from '../../gateway/log.ts';
+import type { HostedSession } from '../../gateway/hosted-session.ts';
 import type { ApiError } from '../../gateway/protocol.ts';
 import { type Gateway, serve } from '../../gateway/serve.ts';
 import { ask, eventually, openGateway, refused } from '../fakes/gateway.ts';
 import { missing, recording } from '../fakes/recordings.ts';
-import { WhipBrowser, noChromium } from '../fakes/whip-pages.ts';
-import { LANGUAGES, lacking } from './broadcast.ts';
+import { PEERS, WebrtcPeer } from '../fakes/webrtc-peer.ts';
+import { type Posted, type Received, WhipBrowser, type WhipPage, noChromium } from '../fakes/whip-pages.ts';
+import { lacking } from './broadcast.ts';
 
 const CLIP = 'talking/open-dubbing/englishvideo.mp4';
 /** Within how long something of a real session comes, ms. */
 const SOON = 40_000;
+/** From a slate's picture to the next, ticks of 90 kHz. */
+const SLATE = 18_000;
 
 describe.skipIf(noChromium)(`a viewer by WHEP${noChromium ? ` (skipped: ${noChromium})` : ''}`, () => {
   let gateway: Gateway;
@@ -57,8 +61,7 @@ describe.skipIf(noChromium)(`a viewer by WHEP${noChromium ? ` (skipped: ${noChro
 
     const sounds = await viewer.sounds();
     expect(new Set(sounds.map(([ssrc]) => ssrc)).size).toBe(1);
-    const steps = sounds.slice(1).map(([, rtp], i) => (rtp - sounds[i]![1]) >>> 0);
-    expect(new Set(steps)).toEqual(new Set([960]));
+    expect(new Set(stepsOf(sounds))).toEqual(new Set([960]));
     const changes = sounds.filter(([, , text], i) => text !== sounds[i - 1]?.[2]).map(([, , text]) => text);
     expect(changes.slice(0, 3)).toEqual(['dub:es', 'dub:de', 'original']);
     expect(changes.at(-1)).toBe('dub:es');
@@ -101,41 +104,95 @@ const why = noChromium ?? missing(CLIP) ?? lacking;
 describe.skipIf(why)(`a dubbed recording (${why ?? 'real'})`, () => {
   let gateway: Gateway;
   let browser: WhipBrowser;
+  let session: HostedSession;
+  let publisher: WhipPage;
+  let published: Posted | null;
+  const peers: WebrtcPeer[] = [];
   beforeAll(async () => {
     gateway = await serve(Config.parse({ rtc: { workers: 1 }, http: { port: 0 } }), { log: silent });
     browser = await WhipBrowser.open(gateway.url);
+    const { id } = (await ask(gateway, 'POST', '/v1/sessions', { to: ['es'], delay: 4, lips: 'off' })).body;
+    session = gateway.sessions.get(id);
+    publisher = await browser.page();
   });
   afterAll(async () => {
+    for (const peer of peers) peer.kill();
     await browser?.close();
     await gateway?.close();
   });
+  const publish = (page: WhipPage, codec: string) =>
+    page.publish(`/v1/sessions/${session.id}/whip`, codec, { clip: recording(CLIP) });
+  const whep = (query: string) => `/v1/sessions/${session.id}/whep${query}`;
 
-  test('is seen and heard by WHEP, whatever codec the publisher changes to', async () => {
-    const { id } = (await ask(gateway, 'POST', '/v1/sessions', { to: LANGUAGES, delay: 2, lips: 'off' })).body;
-    const session = gateway.sessions.get(id);
-    const publisher = await browser.page();
-    const seen: string[] = [];
-    for (const codec of ['video/H264', 'video/VP8', 'video/VP9', 'video/AV1']) {
-      const published = await publisher.publish(`/v1/sessions/${id}/whip`, codec, { clip: recording(CLIP) });
-      if (!published) continue;
+  test('goes on for its viewers while its publisher is gone without a word, and with the next one', async () => {
+    const doomed = await WhipBrowser.open(gateway.url);
+    await publish(await doomed.page(), 'video/VP8');
+    await eventually(() => session.state === 'live', 'live', SOON);
+    const viewer = await browser.page();
+    // Nothing of the original is in it: what is heard is the dub.
+    await viewer.watch(whep('?language=es&voice=alone'));
+    await viewer.see(10);
+    await eventually(() => viewer.run('loudest > 0.01'), 'a dub', SOON);
+    await doomed.kill();
+    const last = async (count: number, fits: (step: number) => boolean) =>
+      stepsOf(await viewer.pictures())
+        .slice(-count)
+        .filter(fits).length;
+    await eventually(async () => (await last(5, (step) => step === SLATE)) === 5, 'five pictures of a slate', SOON);
+    expect(session.state).toBe('live');
+    await eventually(
+      async () => {
+        published = await publish(publisher, 'video/VP8').catch(() => null);
+        return published;
+      },
+      'the place of the first',
+      SOON,
+    );
+    await eventually(async () => (await last(10, (step) => step < SLATE)) === 10, 'moving pictures', SOON);
+    await viewer.see(10);
+    await viewer.hear(1);
+
+    expect([session.viewers, session.restarts]).toEqual([1, 0]);
+    expect(new Set(stepsOf(await viewer.sounds()))).toEqual(new Set([960]));
+    const steps = stepsOf(await viewer.pictures());
+    // A picture is missed for a second before there is a slate.
+    expect(Math.max(...steps)).toBeLessThan(2 * 90_000);
+    expect(Math.min(...steps)).toBeGreaterThan(0);
+    expect(session.archive.lines.some(({ language, dub }) => language === 'es' && dub !== null)).toBe(true);
+    await viewer.page.close();
+  }, 120_000);
+
+  test.for(PEERS)('is seen and heard with $name', async ({ script, lacking: without }, { skip }) => {
+    if (without) return skip(without);
+    const peer = new WebrtcPeer(script, ['whep', gateway.url + whep('?language=original')]);
+    peers.push(peer);
+    const { size } = await peer.until(
+      ({ video = 0, audio = 0, loudest = 0 }) => video > 20 && audio > 50 && loudest > 300,
+      'pictures and sound',
+    );
+    expect(size).toBe('320x180');
+    expect(await peer.end()).toEqual({ deleted: 200 });
+  });
+
+  test.for(['video/H264', 'video/VP9', 'video/AV1'])(
+    'is seen and heard when its publisher changes to %s',
+    async (codec, { skip }) => {
+      if (published) await ask(gateway, 'DELETE', published.location);
+      published = await publish(publisher, codec);
+      if (!published) return skip(`this Chromium does not send ${codec}`);
       const sent = async () => (await session.room).offered('video')?.rtpParameters.codecs[0]?.mimeType;
       await eventually(async () => session.state === 'live' && (await sent()) === codec, codec, SOON);
       const viewer = await browser.page();
-      // Nothing of the original is in it: what is heard is the dub.
-      const alone = seen.length === 0 ? '&voice=alone' : '';
-      await viewer.watch(`/v1/sessions/${id}/whep?language=es${alone}`);
-      await viewer.see(20);
-      await viewer.hear(1);
-      await eventually(() => viewer.run('loudest > 0.01'), 'something to hear', SOON);
+      await viewer.watch(whep('?language=es'));
+      await viewer.see(10);
+      await viewer.hear(0.5);
       expect(await viewer.inbound('video')).toMatchObject({ frameWidth: 320, frameHeight: 180 });
-      seen.push(codec);
-      await ask(gateway, 'DELETE', published.location);
-      await publisher.run('pc.close()');
       await viewer.page.close();
-    }
-    // A Chromium without H.264 has the others.
-    expect(seen.length).toBeGreaterThanOrEqual(3);
-    expect(session.archive.lines.some(({ language, dub }) => language === 'es' && dub !== null)).toBe(true);
-    expect(session.restarts).toBe(0);
-  }, 120_000);
+      expect(session.restarts).toBe(0);
+    },
+  );
 });
+
+/** From time stamp to time stamp, ticks. */
+const stepsOf = (frames: readonly Received[]): number[] =>
+  frames.slice(1).map(([, rtp], i) => (rtp - (frames[i]?.[1] ?? 0)) | 0);
