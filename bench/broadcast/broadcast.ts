@@ -60,7 +60,7 @@ export async function watchBroadcast(options: BroadcastOptions, scope: Scope, te
     outputs: { hls: { enabled: 'on', segment: 2 } },
   });
   const { url: ingest = '' } = session.ingest ?? {};
-  encoder(file, ingest, scope);
+  const sender = encoder(file, ingest, scope);
   const url = `${house.url}/v1/sessions/${session.id}/hls/index.m3u8`;
   await until(
     async () => ((await sessionOf(house, session.id)).state === 'live' ? true : undefined),
@@ -94,6 +94,7 @@ export async function watchBroadcast(options: BroadcastOptions, scope: Scope, te
   });
   clearInterval(looking);
   const { stats } = await sessionOf(house, session.id);
+  sender.kill('SIGKILL');
   await asked(house, 'DELETE', `/v1/sessions/${session.id}`).catch(() => {});
   await shelf.close();
   tell(0.999, 'where picture and sound are');
