@@ -98,7 +98,11 @@ export async function watchBroadcast(options: BroadcastOptions, scope: Scope, te
   await asked(house, 'DELETE', `/v1/sessions/${session.id}`).catch(() => {});
   await shelf.close();
   tell(0.999, 'where picture and sound are');
-  const measured = await offsets(shelf, checked);
+  const measured = await offsets(shelf, checked).catch((failure: unknown): Measured[] => {
+    // What was watched is worth telling without it.
+    console.error('Picture against sound was not measured:', failure);
+    return [];
+  });
   tell(1, '');
   return {
     ...{ programme: basename(file), minutes, to, atSource, checked, measured, memory },

@@ -184,7 +184,7 @@ export class Segmenter {
       const from = lane.queue.findIndex(({ start, keyFrame }) => start >= boundary.start && keyFrame);
       if (from < 0) return;
       const begins = lane.queue[from]?.start ?? first;
-      if (lane.kind === 'video' && boundary.index > 0 && begins > later(boundary.start, NEAR)) continue;
+      if (lane.kind === 'video' && begins > later(boundary.start, NEAR)) continue;
       this.#dropped += from;
       lane.queue.splice(0, from);
       lane.place = { boundary, start: begins <= later(boundary.start, NEAR) ? begins : boundary.start };
