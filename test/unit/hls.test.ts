@@ -3,7 +3,7 @@ import { expect, test } from 'vitest';
 import { initOf } from '../../gateway/hls-check/fmp4-pieces.ts';
 import { type MediaPlaylist, parsePlaylist } from '../../gateway/hls-check/m3u8.ts';
 import { Trail } from '../../gateway/hls-check/media-rules.ts';
-import { datesOf } from '../../gateway/hls-check/playlist-rules.ts';
+import { datesOf, playlistFindings } from '../../gateway/hls-check/playlist-rules.ts';
 import { lengthsOf } from '../../gateway/outlet/hls/segmenter.ts';
 import type { OutPicture, OutTrack } from '../../gateway/outlet/outlet.ts';
 import { ManualClock } from '../../media/clock.ts';
@@ -240,37 +240,46 @@ test('pictures that come long after the sound begin with a key frame of their ow
   expect(String((await ask(hls, 'index.m3u8')).body)).toContain('RESOLUTION=320x180');
 });
 
-test('sound that is still being coded is waited for: a part holds as much as its playlist says', async () => {
+/** Everything that a playlist lists, held against the rules. */
+async function checked(hls: Hls, id: string) {
+  const media = parsePlaylist(await playlist(hls, id)) as MediaPlaylist;
+  const init = initOf((await ask(hls, `${id}/${media.segments[0]?.map}`)).body as Uint8Array);
+  const [dates, trail] = [datesOf(media), new Trail(id)];
+  const findings = playlistFindings(media, id);
+  let count = 0;
+  for (const { number, parts, discontinuity, era } of media.segments) {
+    let date = dates.get(number) ?? 0;
+    for (const [n, { uri, duration, independent }] of parts.entries()) {
+      const body = (await ask(hls, `${id}/${uri}`)).body as Uint8Array;
+      const piece = { name: uri, number, part: n, duration, independent, discontinuity, era, date, body };
+      findings.push(...trail.push(piece, { init, independent: true }));
+      count += 1;
+      date += duration * 1_000;
+    }
+  }
+  return { findings, count };
+}
+
+test.for([
+  ['sound that is still being coded', 90, 0],
+  ['pictures that come later than the sound', 90, 450],
+] as const)('%s: it is waited for, and a part holds as much as its playlist says', async ([, sounds, pictures]) => {
   const { hls } = openHls({ segment: 2 });
   hls.tracks(TRACKS);
-  const trail = new Trail('original');
-  const seen = new Set<string>();
-  const late = 90_000;
-  const events = steady(9_000_000).map((one) => ({ at: one.start as number, give: () => hls.picture(one) }));
+  const events = steady(9_000_000).map((one) => ({ at: one.start + pictures * 1_000, give: () => hls.picture(one) }));
   for (let n = 0; n < 400; n += 1) {
     const start = at((n * 1_024e6) / 48_000);
     for (const track of ['original', 'dub:es'] as const)
-      events.push({ at: start + late, give: () => hls.sound({ track, start, data: FRAME }) });
+      events.push({ at: at(start + sounds * 1_000), give: () => hls.sound({ track, start, data: FRAME }) });
   }
   for (let tick = 50_000; tick < 8_000_000; tick += 50_000)
     events.push({ at: tick + 1, give: () => hls.tick(tick as ClockTime, at(tick)) });
   for (const { give } of events.sort((a, b) => a.at - b.at)) give();
-  const media = parsePlaylist(await playlist(hls, 'original')) as MediaPlaylist;
-  const init = initOf((await ask(hls, `original/${media.segments[0]?.map}`)).body as Uint8Array);
-  const dates = datesOf(media);
-  const found = [];
-  for (const { number, parts, discontinuity, era } of media.segments) {
-    let date = dates.get(number) ?? 0;
-    for (const [n, { uri, duration, independent }] of parts.entries()) {
-      const body = (await ask(hls, `original/${uri}`)).body as Uint8Array;
-      const piece = { name: uri, number, part: n, duration, independent, discontinuity, era, date, body };
-      found.push(...trail.push(piece, { init, independent: true }));
-      seen.add(uri);
-      date += duration * 1_000;
-    }
+  for (const id of ['original', 'dub-es', 'video']) {
+    const { findings, count } = await checked(hls, id);
+    expect(findings).toEqual([]);
+    expect(count).toBeGreaterThan(15);
   }
-  expect(found).toEqual([]);
-  expect(seen.size).toBeGreaterThan(15);
 });
 
 test('a fragment says where it is, and where its data are', () => {
