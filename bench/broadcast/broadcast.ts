@@ -60,7 +60,7 @@ export async function watchBroadcast(options: BroadcastOptions, scope: Scope, te
     outputs: { hls: { enabled: 'on', segment: 2 } },
   });
   const { url: ingest = '' } = session.ingest ?? {};
-  encoder(file, ingest, scope);
+  const sender = encoder(file, ingest, scope);
   const url = `${house.url}/v1/sessions/${session.id}/hls/index.m3u8`;
   await until(
     async () => ((await sessionOf(house, session.id)).state === 'live' ? true : undefined),
@@ -94,10 +94,15 @@ export async function watchBroadcast(options: BroadcastOptions, scope: Scope, te
   });
   clearInterval(looking);
   const { stats } = await sessionOf(house, session.id);
+  sender.kill('SIGKILL');
   await asked(house, 'DELETE', `/v1/sessions/${session.id}`).catch(() => {});
   await shelf.close();
   tell(0.999, 'where picture and sound are');
-  const measured = await offsets(shelf, checked);
+  const measured = await offsets(shelf, checked).catch((failure: unknown): Measured[] => {
+    // What was watched is worth telling without it.
+    console.error('Picture against sound was not measured:', failure);
+    return [];
+  });
   tell(1, '');
   return {
     ...{ programme: basename(file), minutes, to, atSource, checked, measured, memory },

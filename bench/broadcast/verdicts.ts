@@ -63,7 +63,8 @@ export function broadcastVerdicts(result: Broadcast): Verdict[] {
       () => `${discontinuities} and ${gaps} in ${checked.renditions.length} renditions`,
       (value) => value === 0,
     ),
-    ...measured.flatMap(({ language, offsets }) => {
+    ...['en', ...to].flatMap((language) => {
+      const offsets = measured.find((one) => one.language === language)?.offsets ?? [];
       const windows = windowsOf(offsets);
       const worst = windows.reduce<number | null>(
         (most, one) => (Math.abs(one.ms) > Math.abs(most ?? 0) ? one.ms : (most ?? one.ms)),

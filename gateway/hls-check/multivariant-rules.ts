@@ -16,7 +16,9 @@ export function multivariantFindings(playlist: Multivariant): Finding[] {
     ...captionsMixed(variants, find),
     ...media.flatMap((one) => mediaFindings(one, variants, find)),
     ...groups(media, find),
-    ...(variants.filter(({ codecs }) => codecs?.some(isPicture)).length === 1 ? [find('one-rate', 'one variant')] : []),
+    ...(variants.filter(({ codecs }) => codecs?.some(isPicture) !== false).length === 1
+      ? [find('one-rate', 'one variant')]
+      : []),
     ...(iFrames === 0 && variants.some(({ codecs }) => codecs?.some(isPicture)) ? [find('no-i-frames', 'none')] : []),
   ];
 }

@@ -102,7 +102,6 @@ export const RULES = {
   'parts-unlike': rule('error', 'bis §6.2.1', 'A segment holds what its parts hold.'),
   'media-changed': rule('error', 'bis §6.2.1', 'The same URI answers the same bytes.'),
   'dates-apart': rule('error', 'bis §4.4.4.6', 'Date all renditions on one timeline.'),
-  'time-apart': rule('error', 'bis §6.2.4', 'Renditions share one timeline of media times.'),
   // Captions
   'vtt-header': rule('error', 'bis §3.1.4', 'Begin with WEBVTT.'),
   'vtt-map': rule('error', 'bis §3.1.4, Apple 5.3', 'Map cue times to media times with X-TIMESTAMP-MAP.'),

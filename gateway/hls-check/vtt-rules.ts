@@ -22,6 +22,7 @@ export function vttOf(text: string): Vtt {
   const blocks = text
     .replace(/^\u{feff}/u, '')
     .replaceAll('\r\n', '\n')
+    .trimEnd()
     .split(/\n\n+/u);
   const head = blocks[0] ?? '';
   const map = /^X-TIMESTAMP-MAP=(.*)$/mu.exec(head)?.[1];

@@ -1,12 +1,16 @@
 import fc from 'fast-check';
 import { expect, test } from 'vitest';
+import { initOf } from '../../gateway/hls-check/fmp4-pieces.ts';
+import { type MediaPlaylist, parsePlaylist } from '../../gateway/hls-check/m3u8.ts';
+import { Trail } from '../../gateway/hls-check/media-rules.ts';
+import { datesOf, playlistFindings } from '../../gateway/hls-check/playlist-rules.ts';
 import { lengthsOf } from '../../gateway/outlet/hls/segmenter.ts';
 import type { OutPicture, OutTrack } from '../../gateway/outlet/outlet.ts';
 import { ManualClock } from '../../media/clock.ts';
 import { aacChannels } from '../../media/aac.ts';
 import { fragment } from '../../media/fmp4.ts';
 import { type ClockTime, at, seconds } from '../../media/time.ts';
-import { TRACKS, openHls } from '../fakes/hls-house.ts';
+import { DATE, TRACKS, openHls } from '../fakes/hls-house.ts';
 import { parseVtt } from '../fakes/webvtt-parser.ts';
 
 const SPS = [0, 0, 0, 1, 0x67, 0x42, 0xc0, 0x1e, 0xaa];
@@ -218,6 +222,64 @@ test('without pictures, time cuts', async () => {
   expect(lengths.length).toBeGreaterThanOrEqual(3);
   for (const length of lengths) expect(Math.abs(length - 2)).toBeLessThan(0.03);
   expect(String((await ask(hls, 'index.m3u8')).body)).toContain('CODECS="mp4a.40.2"');
+});
+
+test('pictures that come long after the sound begin with a key frame of their own, in a segment of their own', async () => {
+  const { hls } = openHls({ segment: 2 });
+  hls.tracks(TRACKS);
+  programme(
+    hls,
+    steady(14_000_000).filter(({ start }) => start > 5_500_000),
+    14_000_000,
+  );
+  const text = await playlist(hls, 'video');
+  expect(read(text).segments[0]?.date).toBe(DATE + 6_000);
+  expect(text).toMatch(/^#EXT-X-PART:.*INDEPENDENT=YES$/m);
+  const init = /URI="(init-\d+\.mp4)"/.exec(text)?.[1] ?? '';
+  expect(initOf((await ask(hls, `video/${init}`)).body as Uint8Array).tracks).toMatchObject([{ kind: 'video' }]);
+  expect(String((await ask(hls, 'index.m3u8')).body)).toContain('RESOLUTION=320x180');
+});
+
+/** Everything that a playlist lists, held against the rules. */
+async function checked(hls: Hls, id: string) {
+  const media = parsePlaylist(await playlist(hls, id)) as MediaPlaylist;
+  const init = initOf((await ask(hls, `${id}/${media.segments[0]?.map}`)).body as Uint8Array);
+  const [dates, trail] = [datesOf(media), new Trail(id)];
+  const findings = playlistFindings(media, id);
+  let count = 0;
+  for (const { number, parts, discontinuity, era } of media.segments) {
+    let date = dates.get(number) ?? 0;
+    for (const [n, { uri, duration, independent }] of parts.entries()) {
+      const body = (await ask(hls, `${id}/${uri}`)).body as Uint8Array;
+      const piece = { name: uri, number, part: n, duration, independent, discontinuity, era, date, body };
+      findings.push(...trail.push(piece, { init, independent: true }));
+      count += 1;
+      date += duration * 1_000;
+    }
+  }
+  return { findings, count };
+}
+
+test.for([
+  ['sound that is still being coded', 90, 0],
+  ['pictures that come later than the sound', 90, 450],
+] as const)('%s: it is waited for, and a part holds as much as its playlist says', async ([, sounds, pictures]) => {
+  const { hls } = openHls({ segment: 2 });
+  hls.tracks(TRACKS);
+  const events = steady(9_000_000).map((one) => ({ at: one.start + pictures * 1_000, give: () => hls.picture(one) }));
+  for (let n = 0; n < 400; n += 1) {
+    const start = at((n * 1_024e6) / 48_000);
+    for (const track of ['original', 'dub:es'] as const)
+      events.push({ at: at(start + sounds * 1_000), give: () => hls.sound({ track, start, data: FRAME }) });
+  }
+  for (let tick = 50_000; tick < 8_000_000; tick += 50_000)
+    events.push({ at: tick + 1, give: () => hls.tick(tick as ClockTime, at(tick)) });
+  for (const { give } of events.sort((a, b) => a.at - b.at)) give();
+  for (const id of ['original', 'dub-es', 'video']) {
+    const { findings, count } = await checked(hls, id);
+    expect(findings).toEqual([]);
+    expect(count).toBeGreaterThan(15);
+  }
 });
 
 test('a fragment says where it is, and where its data are', () => {

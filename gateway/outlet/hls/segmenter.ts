@@ -49,6 +49,8 @@ const SLACK = ms(100);
 const NEAR = ms(50);
 /** What is on its way through a coder: sound is asked for in frames of its own, and comes so much after what it was made of. */
 const CODING = ms(200);
+/** Pictures that come later than sound are waited for so long: less than a player at the hold-back has to spare. */
+const PATIENCE = ms(600);
 /** Items that wait in one lane. */
 const MOST_WAITING = 2_048;
 
@@ -160,7 +162,13 @@ export class Segmenter {
   /** All boundaries before this are known. */
   #known(): MediaTime {
     const leader = this.#leader === undefined ? undefined : this.#lanes.get(this.#leader);
-    return leader?.newest === undefined ? this.#position : latest(this.#position, later(leader.newest, 1 as Span));
+    return leader ? this.#reached(leader) : this.#position;
+  }
+  /** Everything of a lane before this has come, or is not waited for any longer. */
+  #reached({ kind, newest }: Lane): MediaTime {
+    if (newest === undefined) return this.#position;
+    const waited = kind === 'video' && this.#position <= later(newest, PATIENCE);
+    return waited ? later(newest, 1 as Span) : latest(this.#position, later(newest, 1 as Span));
   }
 
   #cut(): Cut[] {
@@ -184,7 +192,7 @@ export class Segmenter {
       const from = lane.queue.findIndex(({ start, keyFrame }) => start >= boundary.start && keyFrame);
       if (from < 0) return;
       const begins = lane.queue[from]?.start ?? first;
-      if (lane.kind === 'video' && boundary.index > 0 && begins > later(boundary.start, NEAR)) continue;
+      if (lane.kind === 'video' && begins > later(boundary.start, NEAR)) continue;
       this.#dropped += from;
       lane.queue.splice(0, from);
       lane.place = { boundary, start: begins <= later(boundary.start, NEAR) ? begins : boundary.start };
@@ -195,7 +203,7 @@ export class Segmenter {
   #next(track: string, lane: Lane): Cut | undefined {
     if (!lane.place) return undefined;
     const { boundary, start } = lane.place;
-    const own = lane.newest === undefined ? this.#position : latest(this.#position, later(lane.newest, 1 as Span));
+    const own = this.#reached(lane);
     const known = earliest(own, this.#known());
     const full = later(start, this.#lengths.part);
     const after = this.#boundaries.find(({ index }) => index === boundary.index + 1);
