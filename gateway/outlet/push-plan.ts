@@ -55,18 +55,22 @@ const PATIENCE = '10000000';
 /**
  * FFmpeg's arguments: a transport stream on its stdin, sent on bit for bit. It reports what it has sent on its stdout.
  *
- * SRT's time stamps go on where the last connection ended, RTMP's begin at 0 with each.
+ * SRT's time stamps go on where the last connection ended, RTMP's begin at 0 with each. A stream key goes to nobody whose
+ * certificate is not trusted.
+ *
+ * @param trusted certificates in place of the system's, as `SSL_CERT_FILE` names them to OpenSSL
  */
-export function pushArguments(spec: PushSpec): string[] {
+export function pushArguments(spec: PushSpec, trusted = process.env['SSL_CERT_FILE']): string[] {
   const input = ['-protocol_whitelist', 'pipe', '-fpsprobesize', '0'];
   const probe = ['-analyzeduration', '1000000', '-f', 'mpegts', '-i', 'pipe:0'];
   const copy = ['-map', '0', '-c', 'copy', '-max_interleave_delta', '500000', '-flush_packets', '1'];
   const report = ['-progress', 'pipe:1', '-stats_period', '0.1'];
   // Access unit delimiters belong to transport streams only (ISO/IEC 14496-15, 5.2.2).
   const flv = ['-bsf:v', 'filter_units=remove_types=9', '-flvflags', 'no_duration_filesize', '-rw_timeout', PATIENCE];
+  const tls = /^rtmps:/i.test(spec.url) ? ['-tls_verify', '1', ...(trusted ? ['-ca_file', trusted] : [])] : [];
   const ts = ['-muxdelay', '0', '-muxpreload', '0', '-pat_period', '0.25'];
   return isRtmp(spec)
-    ? [...report, ...input, ...probe, ...copy, ...flv, '-f', 'flv', spec.url]
+    ? [...report, ...input, ...probe, ...copy, ...flv, ...tls, '-f', 'flv', spec.url]
     : [...report, ...input, ...probe, '-copyts', ...copy, ...ts, '-f', 'mpegts', spec.url];
 }
 
@@ -79,6 +83,7 @@ export function shownAddress(url: string): string {
 /** What FFmpeg may be quoted with: its lines name the whole address, key and all. */
 const KNOWN: readonly (readonly [RegExp, string])[] = [
   [/connection refused/i, 'nobody listens there'],
+  [/certificate/i, 'its certificate is not trusted'],
   [/not found|name or service not known|failed to resolve/i, 'there is no such host'],
   [
     /publish[^|]*(denied|bad ?name|rejected|not allowed|unauthori[sz]ed)|server error|authmod/i,
@@ -91,7 +96,7 @@ const KNOWN: readonly (readonly [RegExp, string])[] = [
   [/timed? ?out|timeout/i, 'it did not answer in time'],
   [/no route|unreachable/i, 'the network does not reach it'],
   [/broken pipe|reset by peer|input\/output error|end of file|connection was broken/i, 'it closed the connection'],
-  [/certificate|tls|ssl/i, 'TLS could not be agreed on'],
+  [/tls|ssl/i, 'TLS could not be agreed on'],
 ];
 export const reasonIn = (lines: readonly string[]): string =>
   KNOWN.find(([pattern]) => lines.some((line) => pattern.test(line)))?.[1] ?? 'FFmpeg could not send';

@@ -1,6 +1,6 @@
 import { type ChildProcess, execFileSync, spawn, spawnSync } from 'node:child_process';
 import { once } from 'node:events';
-import { existsSync, mkdtempSync, readFileSync, rmSync, statSync } from 'node:fs';
+import { existsSync, mkdtempSync, readFileSync, rmSync, statSync, writeFileSync } from 'node:fs';
 import { type AddressInfo, type Socket, createServer } from 'node:net';
 import { createSocket } from 'node:dgram';
 import { tmpdir } from 'node:os';
@@ -14,12 +14,14 @@ import { Scope } from '../../media/scope.ts';
 import { type Span, seconds } from '../../media/time.ts';
 import { eventually } from '../fakes/gateway.ts';
 import { type OutClip, inOrder, outClip } from '../fakes/out-frames.ts';
+import { openRtmpSink } from '../fakes/rtmp-sink.ts';
 import { missing, recording } from '../fakes/recordings.ts';
 import { WEBCAM } from '../fakes/talking-clips.ts';
 
 const has = (program: string, ...args: string[]) => spawnSync(program, args).status === 0;
 const absent = has('ffmpeg', '-version') ? missing(WEBCAM.file) : 'no ffmpeg: apt-get install ffmpeg';
 const noGstreamer = has('gst-inspect-1.0', 'srtsrc') && has('gst-inspect-1.0', 'tsdemux') ? undefined : 'no GStreamer';
+const noOpenssl = has('openssl', 'version') ? undefined : 'no openssl';
 const KEY = 'live_s3cr3t-k3y';
 
 const VIDEO: OutTrack = { id: 'video', kind: 'video', language: null, title: 'Picture', codec: 'H264' };
@@ -120,6 +122,55 @@ describe.skipIf(absent)(`a push to another server (${absent ?? 'ffmpeg'})`, () =
     expect(push.counts['sent bytes']).toBeGreaterThan(statSync(out).size / 2);
     expect(complaints).toEqual([]);
   });
+
+  test.skipIf(noOpenssl)(
+    `RTMPS gets the same behind TLS, where its certificate is trusted (${noOpenssl ?? 'openssl'})`,
+    async () => {
+      const [certFile, keyFile, out] = [join(folder, 'cert.pem'), join(folder, 'key.pem'), join(folder, 'tls.flv')];
+      const names = ['-subj', '/CN=localhost', '-addext', 'subjectAltName=DNS:localhost,IP:127.0.0.1'];
+      const made = [
+        '-newkey',
+        'ec',
+        '-pkeyopt',
+        'ec_paramgen_curve:P-256',
+        '-nodes',
+        '-keyout',
+        keyFile,
+        '-out',
+        certFile,
+      ];
+      execFileSync('openssl', ['req', '-x509', ...made, '-days', '2', ...names], { stdio: 'ignore' });
+      const tls = { cert: readFileSync(certFile, 'utf8'), key: readFileSync(keyFile, 'utf8') };
+      const sink = await openRtmpSink({ key: KEY, tls }, scope);
+      expect(sink.url).toMatch(/^rtmps:/);
+
+      const stranger = open({ url: sink.url });
+      stranger.tracks(ALL);
+      await feed(stranger, ALL, seconds(0));
+      await eventually(() => stranger.counts['failures'] === 1, 'it is not trusted');
+      expect(complaints).toHaveLength(1);
+      expect(complaints[0]).toContain('its certificate is not trusted');
+      expect(complaints[0]).not.toContain(KEY);
+      expect(sink.received).toEqual([]);
+
+      process.env['SSL_CERT_FILE'] = certFile;
+      scope.defer(() => void delete process.env['SSL_CERT_FILE']);
+      const push = open({ url: sink.url });
+      push.tracks(ALL);
+      await feed(push, ALL, seconds(7_200));
+      await eventually(() => push.counts['connected'] === 1, 'connected');
+      await push.close();
+      await eventually(() => sink.received[0]?.over, 'it has said goodbye');
+      writeFileSync(out, sink.flv());
+      const streams = probe(out);
+      expect(streams.map(({ codec, times }) => [codec, times.length >= 75]).sort()).toEqual([
+        ['aac', true],
+        ['h264', true],
+      ]);
+      expect(sink.received).toHaveLength(1);
+      expect(complaints).toHaveLength(1);
+    },
+  );
 
   test('SRT gets every language as a track that says which it is, on media time', async () => {
     const [port, out] = [await freePort('udp'), join(folder, 'all.ts')];

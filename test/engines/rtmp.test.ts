@@ -87,14 +87,18 @@ describe.skipIf(absent)(`RTMP publishers (${absent ?? 'ffmpeg'})`, () => {
   });
 
   const url = (key = KEY) => `rtmp://127.0.0.1:${port}/live/${key}`;
-  const run = (program: string, args: readonly string[]): ChildProcess & { said: string } => {
-    const child = Object.assign(spawn(program, args, { stdio: ['ignore', 'pipe', 'pipe'] }), { said: '' });
+  const run = (program: string, args: readonly string[]): ChildProcess & { said: string; closed: boolean } => {
+    const child = Object.assign(spawn(program, args, { stdio: ['ignore', 'pipe', 'pipe'] }), {
+      said: '',
+      closed: false,
+    });
     for (const out of [child.stdout, child.stderr]) out?.on('data', (some: Buffer) => (child.said += some.toString()));
+    child.on('close', () => (child.closed = true));
     scope.defer(() => child.kill('SIGKILL'));
     return child;
   };
-  const over = (child: ChildProcess) =>
-    eventually(() => child.exitCode !== null || child.signalCode !== null, 'the encoder has ended', 30_000);
+  /** It has ended, and all that it said has come. */
+  const over = (child: { readonly closed: boolean }) => eventually(() => child.closed, 'the encoder has ended', 30_000);
   const publish = (...to: string[]) => run('ffmpeg', ['-v', 'error', '-i', clip, '-c', 'copy', '-f', 'flv', ...to]);
   const publishLive = (to: string) =>
     run('ffmpeg', ['-v', 'error', '-re', '-stream_loop', '-1', '-i', clip, '-c', 'copy', '-f', 'flv', to]);

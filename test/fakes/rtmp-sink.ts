@@ -1,5 +1,6 @@
 import { once } from 'node:events';
 import { type AddressInfo, type Socket, createServer } from 'node:net';
+import { createServer as createTlsServer } from 'node:tls';
 import { type FlvTag, TAG, flvHeader, flvTag } from '../../gateway/rtmp/flv.ts';
 import { servePublisher } from '../../gateway/rtmp/publisher.ts';
 import { keysIn } from '../../gateway/rtmp/stream-key.ts';
@@ -28,15 +29,19 @@ export interface RtmpSink {
   cut(): void;
 }
 
+export interface RtmpSinkOptions {
+  readonly key: string;
+  readonly port?: number;
+  /** Its certificate and key in PEM, for RTMPS. */
+  readonly tls?: { readonly cert: string; readonly key: string };
+}
+
 /** Another server that takes RTMP, until `scope` closes: our own protocol, which keeps all that comes, of any codec. */
-export async function openRtmpSink(
-  { key, port = 0 }: { readonly key: string; readonly port?: number },
-  scope: Scope,
-): Promise<RtmpSink> {
+export async function openRtmpSink({ key, port = 0, tls }: RtmpSinkOptions, scope: Scope): Promise<RtmpSink> {
   const sockets = new Set<Socket>();
   const received: { app: string; name: string; tags: FlvTag[]; over: boolean }[] = [];
   let turnedAway = 0;
-  const server = createServer((socket) => {
+  const take = (socket: Socket) => {
     sockets.add(socket);
     let mine: (typeof received)[number] | undefined;
     servePublisher(socket, {
@@ -58,7 +63,8 @@ export async function openRtmpSink(
       },
       closed: () => sockets.delete(socket),
     });
-  });
+  };
+  const server = tls ? createTlsServer({ ...tls }, take) : createServer(take);
   const cut = () => sockets.forEach((socket) => socket.destroy());
   scope.defer(() => {
     server.close();
@@ -69,7 +75,7 @@ export async function openRtmpSink(
   const taken = (server.address() as AddressInfo).port;
   return {
     port: taken,
-    url: `rtmp://127.0.0.1:${taken}/live/${key}`,
+    url: `${tls ? 'rtmps' : 'rtmp'}://127.0.0.1:${taken}/live/${key}`,
     received,
     get turnedAway() {
       return turnedAway;
