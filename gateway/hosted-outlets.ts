@@ -24,6 +24,8 @@ export interface OutletsOptions {
   readonly log: Log;
   /** The built module that is run as outlet process. */
   readonly program: string;
+  /** Told that a process has died, and what it wrote is nobody's. */
+  readonly onDeath: () => void;
 }
 
 /** What the outlet process gets from one room. */
@@ -148,6 +150,7 @@ export class HostedOutlets implements Audience {
     if (this.#process !== process || this.#over) return;
     this.#ports = undefined;
     this.#ready = pending<number>();
+    this.#options.onDeath();
     const wait = this.#policy.died(this.#options.clock.now());
     this.#log.warn({ ...exit, wait: wait === undefined ? null : toMs(wait) }, 'outlet process died');
     if (wait === undefined) {

@@ -363,7 +363,7 @@ export async function openHttp(
     );
     const stills = {
       200: { description: 'A picture, or where it is.', content: { '*/*': { schema: z.any() } } },
-      ...refusals(404, 409, 503),
+      ...refusals(400, 404, 409, 503),
     };
     for (const [path, summary] of [
       ['poster.jpg', 'A picture of the programme, ten seconds old at most'],
@@ -381,7 +381,7 @@ export async function openHttp(
         schema: {
           summary: 'The sheet of small pictures that storyboard.vtt names',
           tags: ['media'],
-          params: Id.extend({ file: z.string() }),
+          params: Id.extend({ file: z.string().regex(/^\d{1,12}\.jpg$/, 'expected a number and .jpg') }),
           response: stills,
         },
       },

@@ -64,7 +64,11 @@ async function open(config: Config, parts: Parts, scope: Scope): Promise<Gateway
         clock,
         log,
         program,
-        outlets: { program: entry('./outlet/main.ts', import.meta.url), recordings: config.recordings },
+        outlets: {
+          program: entry('./outlet/main.ts', import.meta.url),
+          recordings: config.recordings,
+          onDeath: () => void recordings.recover().catch((err: unknown) => log.warn({ err }, 'recordings')),
+        },
       },
       abilities: parts.abilities ?? abilitiesOf(engines),
       limits: config.limits,
@@ -72,7 +76,7 @@ async function open(config: Config, parts: Parts, scope: Scope): Promise<Gateway
     },
     scope.child('sessions'),
   );
-  keepRecordings(
+  const recordings = keepRecordings(
     config.recordings,
     {
       clock,
