@@ -86,7 +86,11 @@ async function open(config: Config, parts: Parts, scope: Scope): Promise<Gateway
     },
     scope.child('recordings'),
   );
-  const metrics = openMetrics(scope.child('metrics'), { sfu, sessions });
+  const metrics = openMetrics(scope.child('metrics'), {
+    sfu,
+    sessions,
+    recordings: config.recordings.directory,
+  });
   const host = config.http.host.includes(':') ? `[${config.http.host}]` : config.http.host;
   const gateway = randomUUID();
   let url = '';
