@@ -1,4 +1,4 @@
-import type { LanguageTag, SessionView } from '../gateway/protocol.ts';
+import type { LanguageTag, RecordingView, SessionView } from '../gateway/protocol.ts';
 import { Failure, isApiError } from './failure.ts';
 import { token } from './storage.ts';
 
@@ -32,6 +32,19 @@ export const createSession = (draft: SessionDraft): Promise<SessionView> =>
   call('POST', '/v1/sessions', draft) as Promise<SessionView>;
 
 export const endSession = (id: string): Promise<unknown> => call('DELETE', `/v1/sessions/${encodeURIComponent(id)}`);
+
+export const listRecordings = async (signal: AbortSignal): Promise<RecordingView[]> =>
+  listIn<RecordingView>(await call('GET', '/v1/recordings', undefined, signal), 'recordings');
+
+export const deleteRecording = (name: string): Promise<unknown> =>
+  call('DELETE', `/v1/recordings/${encodeURIComponent(name)}`);
+
+/** Address of a session's picture; `null` where nobody has made one: that costs a process, which other outlets have anyway. */
+export function posterOf({ id, state, stats }: SessionView): string | null {
+  const made = stats?.outputs?.['stills']?.['posters'] ?? 0;
+  const gone = state === 'ended' || state === 'failed';
+  return made === 0 || gone ? null : `/v1/sessions/${encodeURIComponent(id)}/poster.jpg?n=${made}`;
+}
 
 /** Language pairs the installed engines can dub: source → targets. */
 export async function listLanguages(signal: AbortSignal): Promise<Map<LanguageTag, LanguageTag[]>> {

@@ -24,6 +24,8 @@ export interface OutletsOptions {
   readonly log: Log;
   /** The built module that is run as outlet process. */
   readonly program: string;
+  /** Told that a process has died, and what it wrote is nobody's. */
+  readonly onDeath: () => void;
 }
 
 /** What the outlet process gets from one room. */
@@ -54,6 +56,9 @@ export class HostedOutlets implements Audience {
   #work: Promise<void> = Promise.resolve();
   #timer: NodeJS.Timeout | undefined;
   #over = false;
+  #asked = 0;
+  #answering = 0;
+  #restarts = 0;
 
   constructor(session: HostedSession, options: OutletsOptions, scope: Scope) {
     this.#session = session;
@@ -66,6 +71,17 @@ export class HostedOutlets implements Audience {
   /** By outlet and name. */
   get counts(): Extract<FromOutlets, { type: 'counts' }>['counts'] {
     return this.#counts;
+  }
+  /** Requests that were asked, and of them those that are not answered. */
+  get requests(): number {
+    return this.#asked;
+  }
+  get answering(): number {
+    return this.#answering;
+  }
+  /** Processes that died. */
+  get restarts(): number {
+    return this.#restarts;
   }
   get pid(): number | undefined {
     return this.#process?.pid;
@@ -87,7 +103,16 @@ export class HostedOutlets implements Audience {
    */
   async ask(path: string, signal: AbortSignal): Promise<IncomingMessage> {
     this.start();
-    const port = await this.#ready.promise;
+    this.#asked += 1;
+    this.#answering += 1;
+    try {
+      return await this.#answer(path, await this.#ready.promise, signal);
+    } finally {
+      this.#answering -= 1;
+    }
+  }
+
+  #answer(path: string, port: number, signal: AbortSignal): Promise<IncomingMessage> {
     return new Promise((answered, failed) => {
       const asked = request({ host: LOOPBACK, port, path: `/${path}`, signal, agent: false }, answered);
       asked.on('error', (cause) =>
@@ -148,6 +173,8 @@ export class HostedOutlets implements Audience {
     if (this.#process !== process || this.#over) return;
     this.#ports = undefined;
     this.#ready = pending<number>();
+    this.#options.onDeath();
+    this.#restarts += 1;
     const wait = this.#policy.died(this.#options.clock.now());
     this.#log.warn({ ...exit, wait: wait === undefined ? null : toMs(wait) }, 'outlet process died');
     if (wait === undefined) {

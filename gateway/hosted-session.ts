@@ -39,7 +39,7 @@ export interface House {
   readonly log: Log;
   /** The built module that is run as session process. */
   readonly program: string;
-  readonly outlets: Pick<OutletsOptions, 'recordings' | 'program'>;
+  readonly outlets: Pick<OutletsOptions, 'recordings' | 'program' | 'onDeath'>;
 }
 
 /** Somebody at a socket, as the session sees them. */

@@ -23,6 +23,7 @@ import { liveCaptions } from './live-captions.ts';
 import type { Log } from './log.ts';
 import type { Metrics } from './metrics.ts';
 import type { SessionView } from './protocol.ts';
+import { RecordingsShelf, keyFits } from './recordings-shelf.ts';
 import { Refusal, invalid, refuse } from './refusal.ts';
 import type { SessionRegistry } from './registry.ts';
 import {
@@ -31,6 +32,7 @@ import {
   LanguageChangeSchema,
   LanguageListSchema,
   ReadySchema,
+  RecordingListSchema,
   SessionListSchema,
   SessionSchema,
   SessionSpecSchema,
@@ -79,7 +81,7 @@ export async function openHttp(
     logController: new LogController({ disableRequestLogging: true }),
     bodyLimit: MOST_BODY,
     forceCloseConnections: true,
-    routerOptions: { maxParamLength: 100 },
+    routerOptions: { maxParamLength: 400 },
   }).withTypeProvider<ZodTypeProvider>();
   scope.defer(() => app.close());
   app.setValidatorCompiler<z.ZodType>(({ schema }) => (given: unknown) => {
@@ -93,7 +95,12 @@ export async function openHttp(
     metrics.requests.took(route, request.method, reply.statusCode, reply.elapsedTime / 1_000);
     const level = reply.statusCode >= 500 ? 'error' : route.startsWith('/v1') ? 'info' : 'debug';
     request.log[level](
-      { method: request.method, url: request.url, status: reply.statusCode, ms: Math.round(reply.elapsedTime) },
+      {
+        method: request.method,
+        url: unkeyed(request.url),
+        status: reply.statusCode,
+        ms: Math.round(reply.elapsedTime),
+      },
       'answered',
     );
   });
@@ -376,7 +383,7 @@ export async function openHttp(
     );
     const stills = {
       200: { description: 'A picture, or where it is.', content: { '*/*': { schema: z.any() } } },
-      ...refusals(404, 409, 503),
+      ...refusals(400, 404, 409, 503),
     };
     for (const [path, summary] of [
       ['poster.jpg', 'A picture of the programme, ten seconds old at most'],
@@ -394,11 +401,75 @@ export async function openHttp(
         schema: {
           summary: 'The sheet of small pictures that storyboard.vtt names',
           tags: ['media'],
-          params: Id.extend({ file: z.string() }),
+          params: Id.extend({ file: z.string().regex(/^\d{1,12}\.jpg$/, 'expected a number and .jpg') }),
           response: stills,
         },
       },
       (request, reply) => served(request, reply, request.params.id, `stills/storyboard/${request.params.file}`),
+    );
+    const shelf = new RecordingsShelf(config.recordings.directory, config.auth.token);
+    v1.get(
+      '/v1/recordings',
+      {
+        ...guarded,
+        schema: {
+          summary: 'List the finished recordings, the newest first',
+          tags: ['recordings'],
+          ...secured,
+          response: { 200: RecordingListSchema, ...refusals(401) },
+        },
+      },
+      async () => ({ recordings: await shelf.list() }),
+    );
+    const Name = z.object({ name: z.string().describe('As in the list.') });
+    v1.delete(
+      '/v1/recordings/:name',
+      {
+        ...guarded,
+        schema: {
+          summary: 'Delete a recording with its pictures',
+          tags: ['recordings'],
+          ...secured,
+          params: Name,
+          response: { 204: z.undefined().describe('Deleted.'), ...refusals(401, 404) },
+        },
+      },
+      async (request, reply) => {
+        await shelf.remove(request.params.name);
+        return reply.code(204).send();
+      },
+    );
+    v1.get(
+      '/v1/recordings/:name/:key/:file',
+      {
+        schema: {
+          summary: 'A file of a recording, or a part of it (Range); the list has its address',
+          tags: ['recordings'],
+          params: Name.extend({
+            key: z.string().describe('As in the list; anything with the token.'),
+            file: z.string(),
+          }),
+          response: {
+            200: { description: 'The file.', content: { '*/*': { schema: z.any() } } },
+            206: { description: 'A part of it.', content: { '*/*': { schema: z.any() } } },
+            ...refusals(401, 404),
+          },
+        },
+      },
+      async (request, reply) => {
+        const { name, key, file } = request.params;
+        if (!keyFits(config.auth.token, name, key, Date.now()) && !permitted(bearerOf(request)))
+          throw refuse('unauthorized', 'This address is not valid any more.', 'key', 'Ask for the list again.');
+        const { range, 'if-none-match': ifNoneMatch } = request.headers;
+        const ifRange = request.headers['if-range']?.toString();
+        const piece = await shelf.open(name, file, { method: request.method, range, ifRange, ifNoneMatch });
+        reply.raw.on('close', () => piece.body.destroy());
+        // The schema is of what is read from the stream in the end.
+        return reply
+          .code(piece.status as 200)
+          .headers(piece.headers)
+          .send(piece.body);
+      },
     );
     v1.get(
       '/v1/languages',
@@ -515,6 +586,9 @@ export async function openHttp(
   const address = app.server.address();
   return { server: app.server, port: typeof address === 'object' && address !== null ? address.port : port };
 }
+
+/** An address of a recording without its key. */
+const unkeyed = (url: string) => url.replace(/^(\/v1\/recordings\/[^/]+\/)[^/]+/, '$1…');
 
 /** Every error leaves as an ApiError. */
 function answerError(error: FastifyError, request: FastifyRequest, reply: FastifyReply): FastifyReply {

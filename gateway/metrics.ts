@@ -1,7 +1,9 @@
 import { monitorEventLoopDelay } from 'node:perf_hooks';
+import { statfs } from 'node:fs/promises';
 import { Counter, Gauge, Histogram, Registry, collectDefaultMetrics } from 'prom-client';
 import type { Scope } from '../media/scope.ts';
 import type { InferenceServer } from '../models/serve/inference-server.ts';
+import { type Question, countsFor } from './outlet-counts.ts';
 import type { RtmpDoor } from './rtmp/door.ts';
 import type { Sessions } from './sessions.ts';
 import type { Sfu } from './sfu.ts';
@@ -23,9 +25,15 @@ export interface Metrics {
 
 export function openMetrics(
   scope: Scope,
-  subjects: { readonly sfu: Sfu; readonly rtmp: RtmpDoor; readonly sessions: Sessions },
+  subjects: {
+    readonly sfu: Pick<Sfu, 'pids' | 'deaths'>;
+    readonly rtmp: Pick<RtmpDoor, 'counts'>;
+    readonly sessions: Pick<Sessions, 'list'>;
+    /** Directory of the recordings. */
+    readonly recordings?: string;
+  },
 ): Metrics {
-  const { sfu, rtmp, sessions } = subjects;
+  const { sfu, rtmp, sessions, recordings } = subjects;
   const registry = new Registry();
   const registers = [registry];
   collectDefaultMetrics({ register: registry });
@@ -238,6 +246,53 @@ export function openMetrics(
   perSession(Gauge, 'relay_kept_bytes', 'Bytes kept for a successor of the session process.', [], ({ relay }, say) =>
     say({}, relay?.kept.bytes ?? 0),
   );
+
+  const perOutlet = (
+    Instrument: typeof Gauge | typeof Counter,
+    name: string,
+    help: string,
+    question: Question,
+    label?: string,
+  ) =>
+    perSession<string>(Instrument, name, help, ['outlet', ...(label ? [label] : [])], ({ outlets }, say) => {
+      for (const { outlet, name: what, value } of countsFor(question, outlets.counts))
+        say({ outlet, ...(label && { [label]: what }) }, value);
+    });
+  perOutlet(
+    Counter,
+    'outlet_done_total',
+    'What outlets have made: parts, segments, pictures, packets.',
+    'done',
+    'what',
+  );
+  perOutlet(Counter, 'outlet_lost_total', 'What outlets have lost, or had too late, by reason.', 'lost', 'reason');
+  perOutlet(Counter, 'outlet_bytes_total', 'Bytes that pushes have sent and recordings have written.', 'bytes');
+  perOutlet(Gauge, 'outlet_queue', 'What waits in an outlet or is kept by it, by queue.', 'queue', 'queue');
+  perOutlet(Gauge, 'outlet_connected', '1 while a push is connected.', 'connected');
+  perOutlet(Counter, 'outlet_restarts_total', 'How often a push had to connect again.', 'restarts');
+  perSession(Counter, 'outlet_requests_total', 'Requests for playlists, segments and pictures.', [], (session, say) =>
+    say({}, session.outlets.requests),
+  );
+  perSession(Gauge, 'outlet_requests', 'Requests that are being answered.', [], (session, say) =>
+    say({}, session.outlets.answering),
+  );
+  perSession(
+    Counter,
+    'outlet_process_restarts_total',
+    'Outlet processes that had to be replaced.',
+    [],
+    (session, say) => say({}, session.outlets.restarts),
+  );
+  if (recordings !== undefined)
+    new Gauge({
+      name: 'recordings_free_bytes',
+      help: 'Room on the disk that recordings are written to.',
+      registers,
+      async collect() {
+        const room = await statfs(recordings).catch(() => undefined);
+        if (room) this.set(room.bavail * room.bsize);
+      },
+    });
 
   new Gauge({
     name: 'sfu_workers',

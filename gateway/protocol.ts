@@ -195,6 +195,25 @@ export interface SessionView {
   readonly stats: StatsView | null;
 }
 
+/** A finished recording. Addresses can be used for twelve hours, by whoever has them. */
+export interface RecordingView {
+  readonly name: string;
+  /** Of the session. */
+  readonly title: string;
+  readonly session: string;
+  readonly languages: readonly LanguageTag[];
+  readonly started: string;
+  readonly seconds: number;
+  readonly bytes: number;
+  /** `false`: it stayed as it was written, without an index. */
+  readonly finished: boolean;
+  readonly uploaded: boolean;
+  readonly url: string;
+  /** JPEG, and WebVTT with small pictures; `null` where there are none. */
+  readonly poster: string | null;
+  readonly storyboard: string | null;
+}
+
 /**
  * A caption with its place in the programme (media µs). A later cue with the same `id` and language replaces a draft; its
  * text begins with the draft's. One without text takes a draft back.

@@ -7,7 +7,7 @@ import { later, seconds } from '../media/time.ts';
 import type { Config } from './config.ts';
 import { DISK, type Disk } from './outlet/recording-disk.ts';
 import { type Finished, finishRecording, pathsOf, whole } from './outlet/recording-finish.ts';
-import { isWritten, readJournal } from './outlet/recording-journal.ts';
+import { claim, isWritten, readJournal, release } from './outlet/recording-journal.ts';
 import type { S3Keys } from './outlet/s3.ts';
 
 const FileName = z.string().regex(/^[^/\\]+$/);
@@ -140,13 +140,12 @@ export async function recoverRecordings(
     onProgress?.(n, bases.length);
     const { journal, part } = pathsOf(directory, base);
     try {
-      const read = await readJournal(journal);
-      const idle = Date.now() - (await stat(part)).mtimeMs;
-      if (!read || isWritten(read, idle)) continue;
+      if (!(await claim(journal, Date.now() - (await stat(part)).mtimeMs))) continue;
       const finished = await finishRecording(directory, base, { disk, complain });
       if (finished) recovered.push(finished);
     } catch (failure) {
       const why = failure instanceof Error ? failure.message : String(failure);
+      await release(journal).catch(() => {});
       complain(`Recording ${base} could not be recovered: ${why}. ${part} can be played.`);
     }
   }
@@ -201,17 +200,29 @@ export function keepRecordings(
     readonly complain: (message: string) => void;
   },
   scope: Scope,
-): { readonly done: Promise<void> } {
+): {
+  readonly done: Promise<void>;
+  /** Finishes what somebody who was killed has just left, when nothing else is being finished. */
+  recover(): Promise<void>;
+} {
   const { clock, date, keys, complain } = options;
   const { signal } = scope;
   const look = async () => {
     if (keeping.s3 && keys) await uploadRecordings(keeping, keys, complain, signal);
     await pruneRecordings(keeping, date());
   };
+  let last: Promise<unknown> = Promise.resolve();
+  const recover = () => {
+    const work = last.then(async () => {
+      if (!signal.aborted) await recoverRecordings(keeping.directory, { complain }, scope);
+    });
+    last = work.catch(() => {});
+    return work;
+  };
   const run = async () => {
     if (keeping.s3 && !keys)
       complain('Recordings are not uploaded: set AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY in the environment.');
-    await recoverRecordings(keeping.directory, { complain }, scope);
+    await recover();
     while (!signal.aborted) {
       await look();
       await clock.until(later(clock.now(), EVERY), signal);
@@ -223,6 +234,9 @@ export function keepRecordings(
       `Recordings are not looked after any more: ${failure instanceof Error ? failure.message : String(failure)}.`,
     );
   });
-  scope.defer(() => done);
-  return { done };
+  scope.defer(async () => {
+    await done;
+    await last;
+  });
+  return { done, recover };
 }

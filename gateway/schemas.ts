@@ -1,7 +1,7 @@
 import { z } from 'zod';
 import type { MediaTime } from '../media/time.ts';
 import { SessionSpec } from './config.ts';
-import type { ApiError, CueView, SessionView, StatsView, TrackView } from './protocol.ts';
+import type { ApiError, CueView, RecordingView, SessionView, StatsView, TrackView } from './protocol.ts';
 import type { LineRecord } from './session/ipc.ts';
 
 /** What the HTTP API says, as schemas: checked against the types, and the source of /openapi.json. */
@@ -313,3 +313,27 @@ export const ReadySchema = z
       .describe('memory: this gateway alone; down: Redis is configured and away, so this gateway alone for now.'),
   })
   .meta({ id: 'Ready' });
+
+export const RecordingListSchema: z.ZodType<{ recordings: RecordingView[] }> = z.object({
+  recordings: z.array(
+    z
+      .object({
+        name: z.string(),
+        title: z.string().describe('Of the session.'),
+        session: z.string(),
+        languages: z.array(z.string()).describe('What there is sound in.'),
+        started: z.iso.datetime(),
+        seconds: z.number(),
+        bytes: z.number(),
+        finished: z.boolean().describe('false: it stayed as it was written, without an index.'),
+        uploaded: z.boolean(),
+        url: z.string().describe('The file. Addresses can be used for twelve hours, by whoever has them.'),
+        poster: z.string().nullable(),
+        storyboard: z
+          .string()
+          .nullable()
+          .describe('WebVTT whose cues name parts of a sheet of small pictures (#xywh).'),
+      })
+      .meta({ id: 'Recording' }),
+  ),
+});

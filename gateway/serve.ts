@@ -67,7 +67,11 @@ async function open(config: Config, parts: Parts, scope: Scope): Promise<Gateway
         clock,
         log,
         program,
-        outlets: { program: entry('./outlet/main.ts', import.meta.url), recordings: config.recordings },
+        outlets: {
+          program: entry('./outlet/main.ts', import.meta.url),
+          recordings: config.recordings,
+          onDeath: () => void recordings.recover().catch((err: unknown) => log.warn({ err }, 'recordings')),
+        },
       },
       abilities: parts.abilities ?? abilitiesOf(engines),
       limits: config.limits,
@@ -75,7 +79,7 @@ async function open(config: Config, parts: Parts, scope: Scope): Promise<Gateway
     },
     scope.child('sessions'),
   );
-  keepRecordings(
+  const recordings = keepRecordings(
     config.recordings,
     {
       clock,
@@ -85,7 +89,10 @@ async function open(config: Config, parts: Parts, scope: Scope): Promise<Gateway
     },
     scope.child('recordings'),
   );
-  const metrics = openMetrics(scope.child('metrics'), { sfu, rtmp, sessions });
+  const metrics = openMetrics(scope.child('metrics'), {
+    ...{ sfu, rtmp, sessions },
+    recordings: config.recordings.directory,
+  });
   const host = config.http.host.includes(':') ? `[${config.http.host}]` : config.http.host;
   const gateway = randomUUID();
   let url = '';

@@ -1,11 +1,12 @@
 import { useEffect, useRef, useState } from 'preact/hooks';
 import type { SessionView, StatsView } from '../../gateway/protocol.ts';
-import { endSession, listSessions } from '../api.ts';
+import { endSession, listSessions, posterOf } from '../api.ts';
 import { failureOf, sentences } from '../failure.ts';
 import { languageName } from '../language-name.ts';
 import { delayWords, loudnessWords } from '../mode-words.ts';
 import { CreateSession } from '../parts/create-session.tsx';
 import { Icon } from '../parts/icon.tsx';
+import { Poster, Recordings } from '../parts/recordings.tsx';
 import { StatePill } from '../parts/state-pill.tsx';
 import { useTitle } from '../parts/title.ts';
 import { publishPath, watchPath } from '../route.ts';
@@ -94,6 +95,7 @@ export function SessionsPage() {
       <ul class="cards" aria-label="Sessions">
         {sessions?.map((session) => (
           <li key={session.id} class="card">
+            <Poster src={posterOf(session)} />
             <div class="card-head">
               <h2>
                 <Link to={watchPath(session.id)}>{session.name}</Link>
@@ -157,6 +159,7 @@ export function SessionsPage() {
           </li>
         ))}
       </ul>
+      <Recordings />
     </div>
   );
 }

@@ -1,6 +1,7 @@
 import { useEffect, useRef, useState } from 'preact/hooks';
 import type { TrackId } from '../../gateway/protocol.ts';
 import type { ViewerHook } from '../hook.ts';
+import { posterOf } from '../api.ts';
 import { languageName } from '../language-name.ts';
 import { delayWords, modeWords, stateWords } from '../mode-words.ts';
 import { CAPTION_MODES } from '../preferences.ts';
@@ -27,6 +28,7 @@ export function WatchPage({ id }: { id: string }) {
   const [help, setHelp] = useState(false);
   const [idle, setIdle] = useState(false);
   const video = useRef<HTMLVideoElement>(null);
+  const poster = useRef<string | null>(null);
   const player = useRef<HTMLElement>(null);
   const hiding = useRef<ReturnType<typeof setTimeout>>(undefined);
   useTitle(state.session?.name ?? 'Watch');
@@ -98,6 +100,8 @@ export function WatchPage({ id }: { id: string }) {
     return <MissingPage title="No such session" text={`There is no session “${id}”. It may have ended.`} />;
   const over = overlayOf(state);
   const mode = state.mode && modeWords(state.mode);
+  // The one of the beginning: it is seen until there are pictures.
+  poster.current ??= state.session && posterOf(state.session);
   return (
     <div class="watch">
       <section
@@ -113,6 +117,7 @@ export function WatchPage({ id }: { id: string }) {
             ref={video}
             playsInline
             muted
+            {...(poster.current !== null && { poster: poster.current })}
             aria-label={state.session?.name ?? 'Programme'}
             onClick={() => (menu ? setMenu(null) : toggle())}
           />

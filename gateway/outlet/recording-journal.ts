@@ -1,4 +1,4 @@
-import { readFile } from 'node:fs/promises';
+import { appendFile, readFile } from 'node:fs/promises';
 import { readFileSync } from 'node:fs';
 import { hostname } from 'node:os';
 import { z } from 'zod';
@@ -17,14 +17,18 @@ const Cue = z.object({
   voiceEnd: z.number().optional(),
   place: z.enum(['top', 'bottom']).optional(),
 });
+const Writer = {
+  /** Of whoever writes or finishes it. */
+  host: z.string(),
+  pid: z.number().int(),
+  /** When that process began, for a number that is used again; `null` where the system does not say. */
+  since: z.string().nullable(),
+};
+type Writer = { readonly host: string; readonly pid: number; readonly since: string | null };
 const Entry = z.discriminatedUnion('type', [
   z.object({
     type: z.literal('begin'),
-    /** Who writes it. */
-    host: z.string(),
-    pid: z.number().int(),
-    /** When that process began, for a number that is used again; `null` where the system does not say. */
-    since: z.string().nullable(),
+    ...Writer,
     session: z.string(),
     name: z.string(),
     from: z.string(),
@@ -42,8 +46,10 @@ const Entry = z.discriminatedUnion('type', [
     title: z.string(),
   }),
   z.object({ type: z.literal('cue'), cue: Cue }),
-  /** Nobody writes it any more. */
-  z.object({ type: z.literal('end') }),
+  /** Another process is about to finish it. */
+  z.object({ type: z.literal('claim'), ...Writer }),
+  /** All who had it so far have let go of it. */
+  z.object({ type: z.literal('release') }),
 ]);
 export type Entry = z.output<typeof Entry>;
 type Of<T extends Entry['type']> = Extract<Entry, { type: T }>;
@@ -58,7 +64,8 @@ export interface Journal {
   readonly origin: { readonly media: MediaTime; readonly date: number } | undefined;
   readonly tracks: readonly Of<'track'>[];
   readonly cues: readonly CueView[];
-  readonly ended: boolean;
+  /** Who has it, the first of them that lives. */
+  readonly writers: readonly Writer[];
 }
 
 export const line = (entry: Entry): string => `${JSON.stringify(entry)}\n`;
@@ -82,7 +89,9 @@ export function journalOf(text: string): Journal | undefined {
     origin: origin && { media: origin.media as MediaTime, date: origin.date },
     tracks: of('track'),
     cues: of('cue').map(({ cue }) => cue as CueView),
-    ended: of('end').length > 0,
+    writers: entries
+      .slice(entries.findLastIndex(({ type }) => type === 'release') + 1)
+      .filter((entry) => entry.type === 'begin' || entry.type === 'claim'),
   };
 }
 export const readJournal = async (path: string): Promise<Journal | undefined> =>
@@ -105,17 +114,32 @@ function began(pid: number): string | null {
 }
 
 /**
- * Whether the process that began a recording still runs. Of another machine's process on a shared disk nobody here knows:
- * it is taken to run while its file was changed `idle` ms ago at most.
+ * Who has a recording: the first of those that have laid hands on it, and still run. Of another machine's process on a
+ * shared disk nobody here knows: it is taken to run while its file was changed `idle` ms ago at most.
  */
-export function isWritten({ begin, ended }: Journal, idle: number): boolean {
-  if (ended) return false;
-  if (begin.host !== hostname()) return idle < FOREIGN;
-  try {
-    process.kill(begin.pid, 0);
-  } catch (failure) {
-    if ((failure as NodeJS.ErrnoException).code === 'ESRCH') return false;
-  }
-  return begin.since === null || begin.since === began(begin.pid);
+export const writerOf = ({ writers }: Pick<Journal, 'writers'>, idle: number): Writer | undefined =>
+  writers.find(({ host, pid, since }) => {
+    if (host !== hostname()) return idle < FOREIGN;
+    try {
+      process.kill(pid, 0);
+    } catch (failure) {
+      if ((failure as NodeJS.ErrnoException).code === 'ESRCH') return false;
+    }
+    return since === null || since === began(pid);
+  });
+export const isWritten = (journal: Pick<Journal, 'writers'>, idle: number): boolean =>
+  writerOf(journal, idle) !== undefined;
+
+/** Takes a recording over whose writer is gone; `false` when somebody else has it, or was quicker. */
+export async function claim(path: string, idle: number): Promise<boolean> {
+  const before = await readJournal(path);
+  if (!before || isWritten(before, idle)) return false;
+  // A line at a time is appended as a whole, whoever else does the same; the one before it may be torn.
+  await appendFile(path, `\n${line({ type: 'claim', ...writer() })}`);
+  const after = await readJournal(path);
+  const first = after && writerOf(after, idle);
+  return first?.pid === process.pid && first.host === hostname();
 }
+/** Lets go of a recording that could not be finished, for somebody else to try. */
+export const release = (path: string): Promise<void> => appendFile(path, `\n${line({ type: 'release' })}`);
 const FOREIGN = 60_000;

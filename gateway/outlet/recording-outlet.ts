@@ -11,7 +11,7 @@ import type { RecordSpec } from '../source-spec.ts';
 import type { OutPicture, OutSound, OutTrack, Outlet, OutletContext, Wants } from './outlet.ts';
 import { DISK, type Disk, type DiskFile, GrowingFile } from './recording-disk.ts';
 import { type Finished, ROOM, finishRecording, pathsOf } from './recording-finish.ts';
-import { type Entry, line, writer } from './recording-journal.ts';
+import { type Entry, line, release, writer } from './recording-journal.ts';
 
 /** What is lost at most when the process dies: it is written in clusters of this length. */
 const CLUSTER = ms(500);
@@ -279,6 +279,7 @@ export class RecordingOutlet implements Outlet {
     } catch (failure) {
       this.#counts.failures += 1;
       const why = failure instanceof Error ? failure.message : String(failure);
+      await release(pathsOf(directory, this.#base).journal).catch(() => {});
       complain(
         `Recording ${this.#base} could not be finished: ${why}. ${join(directory, this.#base)}.part.mkv can be played; \`livedub recordings recover\` tries again.`,
       );

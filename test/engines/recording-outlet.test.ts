@@ -1,6 +1,6 @@
 import { execFileSync, fork, spawnSync } from 'node:child_process';
 import { once } from 'node:events';
-import { mkdtempSync, readFileSync, readdirSync, rmSync } from 'node:fs';
+import { mkdtempSync, readFileSync, readdirSync, rmSync, statSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
@@ -17,6 +17,8 @@ import { CLIP, type Given, ORIGIN, TRACKS, programme, startOf, track } from '../
 import { missing, recording } from '../fakes/recordings.ts';
 
 const why = spawnSync('ffmpeg', ['-version']).status === 0 ? missing(CLIP) : 'no ffmpeg: apt-get install ffmpeg';
+const noGstreamer =
+  spawnSync('gst-inspect-1.0', ['--exists', 'avdec_h264']).status === 0 ? undefined : 'no GStreamer with libav';
 const root = mkdtempSync(join(tmpdir(), 'livedub-recordings-'));
 afterAll(() => rmSync(root, { recursive: true }));
 const folder = () => mkdtempSync(join(root, 'r-'));
@@ -199,6 +201,39 @@ describe.skipIf(why)(`a recording outlet (${why ?? 'ffmpeg'})`, () => {
     expect(await recoverRecordings(directory, { complain }, new Scope('test'))).toEqual([]);
     expect(readFileSync(finished!.path).equals(before)).toBe(true);
   });
+
+  test.skipIf(noGstreamer)(
+    `GStreamer finds and decodes every track of it (${noGstreamer ?? 'gst-launch-1.0'})`,
+    async () => {
+      const directory = folder();
+      const { outlet } = await open({ directory }, 'talk.mkv');
+      for (const each of CUES) outlet.cue(each);
+      give(outlet, given);
+      await outlet.close();
+      const source = ['filesrc', `location=${join(directory, 'talk.mkv')}`, '!', 'matroskademux', 'name=d'];
+      const out = (n: number) => join(directory, `track-${n}`);
+      const sink = (n: number, pad: string, ...through: string[]) => [
+        ...[`d.${pad}`, '!', 'queue', '!', ...through.flatMap((element) => [element, '!'])],
+        ...['filesink', `location=${out(n)}`],
+      ];
+      const played = spawnSync(
+        'gst-launch-1.0',
+        [
+          ...source,
+          ...sink(0, 'video_0', 'avdec_h264', 'videoconvert', 'video/x-raw,format=GRAY8'),
+          ...sink(1, 'audio_0', 'opusdec', 'audioconvert', 'audio/x-raw,format=S16LE,channels=1'),
+          ...sink(2, 'audio_1', 'opusdec', 'audioconvert', 'audio/x-raw,format=S16LE,channels=1'),
+          ...[...sink(3, 'subtitle_0'), ...sink(4, 'subtitle_1')],
+        ],
+        { encoding: 'utf8', timeout: 30_000 },
+      );
+      expect([played.status, played.stderr]).toEqual([0, expect.not.stringContaining('ERROR')]);
+      expect(statSync(out(0)).size / (540 * 360)).toBe(given.filter((thing) => 'picture' in thing).length);
+      for (const n of [1, 2]) expect(statSync(out(n)).size / 96_000).toBeCloseTo(9, 0);
+      expect(readFileSync(out(3), 'utf8')).toContain('Y alguien responde.');
+      expect(readFileSync(out(4), 'utf8')).toContain('And somebody answers.');
+    },
+  );
 
   test('a recording has a poster, and a small picture of each of its parts', async () => {
     const directory = folder();

@@ -3,7 +3,7 @@ import { createServer, type IncomingMessage, type ServerResponse } from 'node:ht
 import type { AddressInfo } from 'node:net';
 import { extname, join, normalize } from 'node:path';
 import { type WebSocket, WebSocketServer } from '../../media/websocket.ts';
-import type { ApiError, Event, Method, Methods, Request, SessionView } from '../../gateway/protocol.ts';
+import type { ApiError, Event, Method, Methods, RecordingView, Request, SessionView } from '../../gateway/protocol.ts';
 import type { PageMedia } from './page-media.ts';
 
 const TYPES: Record<string, string> = {
@@ -46,11 +46,14 @@ const NO_MEDIA = {
  */
 export class PageServer {
   readonly sessions = new Map<string, SessionView>();
+  readonly recordings = new Map<string, RecordingView>();
   /** Throws to refuse `POST /v1/sessions`. */
   onCreate: (body: Record<string, unknown>) => void = () => {};
   /** Every request that came over a socket, in order. */
   readonly asked: { readonly method: Method; readonly data: unknown }[] = [];
   media: PageMedia | undefined;
+  /** What every .jpg is. */
+  picture: Uint8Array = new Uint8Array();
   readonly #dist: string;
   readonly #files: string;
   readonly #sockets = new Map<WebSocket, string>();
@@ -100,6 +103,10 @@ export class PageServer {
   async #serve(request: IncomingMessage, response: ServerResponse): Promise<void> {
     const { pathname } = new URL(request.url ?? '/', 'http://localhost');
     try {
+      if (pathname.endsWith('.jpg')) {
+        response.writeHead(200, { 'content-type': 'image/jpeg' }).end(this.picture);
+        return;
+      }
       if (pathname.startsWith('/v1/')) {
         const answer = await this.#api(request, pathname);
         response.writeHead(200, { 'content-type': 'application/json' }).end(JSON.stringify(answer));
@@ -120,6 +127,10 @@ export class PageServer {
   async #api(request: IncomingMessage, pathname: string): Promise<unknown> {
     const id = /^\/v1\/sessions\/([^/]+)$/.exec(pathname)?.[1];
     if (pathname === '/v1/languages') return { languages: [{ from: 'en', to: ['es', 'ca', 'gl', 'eo'] }] };
+    if (pathname === '/v1/recordings') return { recordings: [...this.recordings.values()] };
+    const recording = /^\/v1\/recordings\/([^/]+)$/.exec(pathname)?.[1];
+    if (recording !== undefined && request.method === 'DELETE')
+      return this.recordings.delete(decodeURIComponent(recording));
     if (pathname === '/v1/sessions' && request.method === 'GET') return { sessions: [...this.sessions.values()] };
     if (pathname === '/v1/sessions') {
       const chunks: Buffer[] = [];

@@ -238,7 +238,7 @@ describe('bad input is refused with field and fix', () => {
       { field: 'video', fix: expect.stringContaining('livedub dub') as string },
     ],
     ['too long a delay', { delay: 600 }, 400, { code: 'invalid', field: 'delay', fix: 'Give 60 or less.' }],
-    ['an unknown source', { source: { kind: 'rtmp' } }, 400, { code: 'invalid', field: 'source.kind' }],
+    ['an unknown source', { source: { kind: 'ndi' } }, 400, { code: 'invalid', field: 'source.kind' }],
     [
       'a language nobody speaks',
       { to: ['es', 'tlh'] },
@@ -481,6 +481,7 @@ describe('/openapi.json', () => {
         .flatMap(([path, operations]) => Object.keys(operations).map((method) => `${method} ${path}`))
         .sort(),
     ).toEqual([
+      'delete /v1/recordings/{name}',
       'delete /v1/sessions/{id}',
       'delete /v1/sessions/{id}/whep/{resource}',
       'delete /v1/sessions/{id}/whip/{resource}',
@@ -488,11 +489,16 @@ describe('/openapi.json', () => {
       'get /readyz',
       'get /v1/engines',
       'get /v1/languages',
+      'get /v1/recordings',
+      'get /v1/recordings/{name}/{key}/{file}',
       'get /v1/sessions',
       'get /v1/sessions/{id}',
       'get /v1/sessions/{id}/captions/{file}',
       'get /v1/sessions/{id}/hls/{file}',
       'get /v1/sessions/{id}/hls/{rendition}/{file}',
+      'get /v1/sessions/{id}/poster.jpg',
+      'get /v1/sessions/{id}/storyboard.vtt',
+      'get /v1/sessions/{id}/storyboard/{file}',
       'get /v1/sessions/{id}/transcript',
       'patch /v1/sessions/{id}',
       'patch /v1/sessions/{id}/whep/{resource}',

@@ -82,10 +82,25 @@ describe.skipIf(why)(`real recordings (${why ?? 'there'})`, () => {
     }
     expect(playlist).toMatch(/RESOLUTION=360x240.*\nvideo\/index\.m3u8/);
     await eventually(threeSegments, 'three segments', SOON);
+    const still = async (path: string) => {
+      const answer = await fetch(new URL(`/v1/sessions/${body.id}/${path}`, gateway.url));
+      return { status: answer.status, type: answer.headers.get('content-type'), bytes: await answer.arrayBuffer() };
+    };
+    expect(await still('poster.jpg')).toMatchObject({ status: 200, type: 'image/jpeg' });
+    const storyboard = await still('storyboard.vtt');
+    expect([storyboard.status, storyboard.type]).toEqual([200, 'text/vtt; charset=utf-8']);
+    const [sheet = ''] =
+      /storyboard\/\d+\.jpg(?=#xywh=0,0,136,90)/.exec(Buffer.from(storyboard.bytes).toString()) ?? [];
+    expect(await still(sheet)).toMatchObject({ status: 200, type: 'image/jpeg' });
+    expect((await still('storyboard/..%2fposter.jpg')).status).toBe(400);
 
     const killed = session.outlets.pid!;
     process.kill(killed, 'SIGKILL');
     await eventually(() => session.outlets.pid !== killed, 'another outlet process', SOON);
+    // What it had recorded is finished while its successor records.
+    const names = () => readdirSync(folder);
+    await eventually(() => names().includes('talk.json') && !names().includes('talk.part.mkv'), 'it finished', SOON);
+    expect(names()).toEqual(expect.arrayContaining(['talk.mkv', 'talk.poster.jpg', 'talk (2).part.mkv']));
     await eventually(whole, 'a playlist', SOON);
     expect([session.restarts, session.state]).toEqual([0, 'live']);
     await eventually(threeSegments, 'three segments', SOON);

@@ -1,4 +1,4 @@
-import { execFile } from 'node:child_process';
+import { execFile, execFileSync } from 'node:child_process';
 import { existsSync, mkdirSync, mkdtempSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
@@ -15,6 +15,7 @@ import type { Language, SpeakerId } from '../../pipeline/domain.ts';
 import { type Caption, webvtt } from '../../pipeline/webvtt.ts';
 import { PageMedia, PITCH } from '../fakes/page-media.ts';
 import { cannedSession, PageServer, Refusal } from '../fakes/page-server.ts';
+import { missing as missingClip, recording } from '../fakes/recordings.ts';
 import { parseVtt } from '../fakes/webvtt-parser.ts';
 
 // What the functions below find in the page they run in; the rest of this program has no DOM.
@@ -106,6 +107,7 @@ describe.skipIf(missing)(`pages${missing ? ` (skipped: ${missing})` : ''}`, () =
   afterAll(() => server?.close());
   afterEach(() => {
     server.sessions.clear();
+    server.recordings.clear();
     server.onCreate = () => {};
   });
 
@@ -131,6 +133,47 @@ describe.skipIf(missing)(`pages${missing ? ` (skipped: ${missing})` : ''}`, () =
     expect(await page.getByText('Restarting').count()).toBe(1);
     expect(await page.evaluate(() => document.documentElement.scrollWidth)).toBeLessThanOrEqual(width);
     await shot(page, `sessions-${name}`);
+  });
+
+  test('posters of sessions are shown, and recordings with languages, length and a way to have or delete them', async () => {
+    const clip = missingClip('talking/open-dubbing/englishvideo.mp4');
+    server.picture = execFileSync('ffmpeg', [
+      ...[
+        '-v',
+        'error',
+        ...(clip
+          ? ['-f', 'lavfi', '-i', 'testsrc2=s=640x360']
+          : ['-i', recording('talking/open-dubbing/englishvideo.mp4')]),
+      ],
+      ...['-frames:v', '1', '-f', 'mjpeg', '-'],
+    ]);
+    const a = cannedSession('a');
+    server.sessions.set('a', { ...a, stats: a.stats && { ...a.stats, outputs: { stills: { posters: 3 } } } });
+    server.sessions.set('b', cannedSession('b', { name: 'Town hall' }));
+    server.recordings.set('talk', {
+      ...{ name: 'talk', title: 'A talk', session: 'x', languages: ['en', 'es'], started: '2026-03-01T12:00:00Z' },
+      ...{ seconds: 3_912, bytes: 1.94e9, finished: true, uploaded: false, url: '/v1/recordings/talk/k/talk.mp4' },
+      ...{ poster: '/v1/recordings/talk/k/talk.poster.jpg', storyboard: null },
+    });
+    const page = await opened('/', { width: 1440, scheme: 'light' });
+    const card = page.getByRole('list', { name: 'Recordings' }).getByRole('listitem');
+    await card.getByText('1 h 05 min').waitFor();
+    expect(await card.innerText()).toMatch(/A talk[\s\S]*English[\s\S]*Spanish[\s\S]*1\.9 GB/);
+    expect(await card.getByRole('link', { name: 'Download A talk' }).getAttribute('href')).toBe(
+      '/v1/recordings/talk/k/talk.mp4',
+    );
+    const shown = page.locator('img.poster');
+    await expect.poll(() => shown.count()).toBe(2);
+    const sources = [await shown.first().getAttribute('src'), await shown.last().getAttribute('src')];
+    expect(sources).toEqual(['/v1/sessions/a/poster.jpg?n=3', '/v1/recordings/talk/k/talk.poster.jpg']);
+    const widths = () =>
+      shown.evaluateAll((all) => all.map((each) => (each as unknown as { naturalWidth: number }).naturalWidth));
+    await expect.poll(async () => (await widths()).every((width) => width > 0)).toBe(true);
+    await shot(page, 'sessions-posters');
+    page.once('dialog', (dialog) => void dialog.accept());
+    await card.getByRole('button', { name: 'Delete A talk' }).click();
+    await card.waitFor({ state: 'detached' });
+    expect(server.recordings.size).toBe(0);
   });
 
   test('a refused field says so where it was typed, and a created session leads to its publisher page', async () => {

@@ -3,6 +3,7 @@ import { languageName, ownName } from '../../client/language-name.ts';
 import { lipsWords, modeWords } from '../../client/mode-words.ts';
 import { preferencesOf } from '../../client/preferences.ts';
 import { inboundOf, reception } from '../../client/reception.ts';
+import { lengthWords, sizeWords } from '../../client/recording-words.ts';
 import { routeOf } from '../../client/route.ts';
 import { actionFor, SHORTCUTS } from '../../client/shortcuts.ts';
 import { trackToHear, trackToSee } from '../../client/track-choice.ts';
@@ -179,4 +180,20 @@ test("a stream's figures leave out mediasoup's probe, and rates are per second",
     jitterMs: 4,
   });
   expect(reception(row, undefined)).toMatchObject({ kbps: 0, fps: 0 });
+});
+
+test.for([
+  [8.4, '8 s'],
+  [59.4, '59 s'],
+  [754, '13 min'],
+  [3_912, '1 h 05 min'],
+] as const)('a recording of %d seconds is %s long', ([seconds, words]) => {
+  expect(lengthWords(seconds)).toBe(words);
+});
+test.for([
+  [420_000, '420 kB'],
+  [5_340_000, '5.3 MB'],
+  [1.94e9, '1.9 GB'],
+] as const)('%d bytes are %s', ([bytes, words]) => {
+  expect(sizeWords(bytes)).toBe(words);
 });

@@ -1,4 +1,4 @@
-import { existsSync, mkdtempSync, readFileSync, readdirSync, rmSync, writeFileSync } from 'node:fs';
+import { appendFileSync, existsSync, mkdtempSync, readFileSync, readdirSync, rmSync, writeFileSync } from 'node:fs';
 import { createServer } from 'node:http';
 import { once } from 'node:events';
 import type { AddressInfo } from 'node:net';
@@ -12,7 +12,15 @@ import { clusterSize, matroskaCluster, matroskaHead } from '../../media/matroska
 import { type Span, at, ms, seconds } from '../../media/time.ts';
 import { Scope } from '../../media/scope.ts';
 import { chaptersOf, ffmetadata } from '../../gateway/outlet/chapters.ts';
-import { journalOf, line } from '../../gateway/outlet/recording-journal.ts';
+import {
+  claim,
+  isWritten,
+  journalOf,
+  line,
+  readJournal,
+  release,
+  writer,
+} from '../../gateway/outlet/recording-journal.ts';
 import { type Manifest, expired, keepRecordings, listRecordings, uploadRecordings } from '../../gateway/recordings.ts';
 
 const root = mkdtempSync(join(tmpdir(), 'livedub-kept-'));
@@ -110,6 +118,46 @@ test('a journal that is torn says what it says up to there', () => {
     }),
     { endOnFailure: true },
   );
+});
+
+describe('a recording whose writer is gone', () => {
+  const begun = { session: 's', name: 'n', from: 'en', format: 'mp4', type: 'begin' } as const;
+  const dead = { ...writer(), since: '1' };
+  const somebody = { ...writer(), pid: process.ppid, since: null };
+  const journal = (text: string) => {
+    const path = join(folder(), 'a.part.jsonl');
+    writeFileSync(path, text);
+    return path;
+  };
+  test('is finished by the first who claims it, also behind a torn line', async () => {
+    const path = journal(`${line({ ...begun, ...dead })}{"type":"cu`);
+    expect(await claim(path, 0)).toBe(true);
+    expect(isWritten((await readJournal(path))!, 0)).toBe(true);
+    // The second asks while the first has it.
+    expect(await claim(path, 0)).toBe(false);
+  });
+  test('is left to another process that has claimed it, until that has let go of it', async () => {
+    const path = journal(line({ ...begun, ...dead }) + line({ type: 'claim', ...somebody }));
+    expect(await claim(path, 0)).toBe(false);
+    await release(path);
+    expect(await claim(path, 0)).toBe(true);
+  });
+  test('is left to whoever claimed it at the same time and was quicker', async () => {
+    const path = journal(line({ ...begun, ...dead }));
+    const [mine] = await Promise.all([
+      claim(path, 0),
+      // Comes between the look and the claim, or after both.
+      readJournal(path).then(() => appendFileSync(path, line({ type: 'claim', ...somebody }))),
+    ]);
+    const first = (await readJournal(path))!.writers.filter(({ since }) => since !== '1')[0];
+    expect(mine).toBe(first?.pid === process.pid);
+  });
+  test('is left alone while it is written, here or on another machine', async () => {
+    expect(await claim(journal(line({ ...begun, ...writer() })), 0)).toBe(false);
+    const elsewhere = { ...dead, host: 'elsewhere.example' };
+    expect(await claim(journal(line({ ...begun, ...elsewhere })), 1_000)).toBe(false);
+    expect(await claim(journal(line({ ...begun, ...elsewhere })), 120_000)).toBe(true);
+  });
 });
 
 test('what is written as Matroska is read as it was', () => {
