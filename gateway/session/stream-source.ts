@@ -234,15 +234,17 @@ export class StreamSource {
     this.#gathered = undefined;
     const [first] = gathered;
     if (!first) return;
-    let [origin, newest] = [Infinity, timed(first.item).due];
+    let [origin, newest, burst] = [Infinity, timed(first.item).due, 0];
     for (const { item, came } of gathered) {
       const { due } = timed(item);
       // Behind a jump times say nothing about those before it.
       if (Math.abs(between(newest, due)) > AHEAD) break;
-      [origin, newest] = [Math.min(origin, came - due), due];
+      [origin, newest, burst] = [Math.min(origin, came - due), due, burst + 1];
     }
     this.#begin(first.item.start, origin);
-    for (const { item, came } of gathered) this.#give(item, this.#times.place(timed(item), came, this.#least));
+    for (const [n, { item, came }] of gathered.entries()) {
+      this.#give(item, this.#times.place(timed(item), came, this.#least, n < burst));
+    }
   }
 
   #begin(first: MediaTime, origin: number): void {

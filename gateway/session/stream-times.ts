@@ -82,11 +82,16 @@ export class StreamTimes {
     this.#floor.push(now, offset - this.#offset);
   }
 
-  /** Where an item belongs that came at `now`. */
-  place(item: Timed, now: ClockTime, least: MediaTime): MediaTime {
+  /**
+   * Where an item belongs that came at `now`.
+   *
+   * @param burst it came in the burst that the reading began with: however late, it has not jumped
+   */
+  place(item: Timed, now: ClockTime, least: MediaTime, burst = false): MediaTime {
     const anchor = this.#anchor;
     if (!anchor) throw new TypeError('Cannot place an item before the reading has begun');
-    const { behind, measured } = this.#options;
+    const { measured } = this.#options;
+    const behind = burst ? Infinity : this.#options.behind;
     const usual = measured ? (this.#floor.value ?? 0) : 0;
     const late = (offset: number) => between(clockAt(anchor, at(item.due + offset)), now) - usual;
     const fits = (offset: number) => late(offset) + this.#ahead >= 0 && late(offset) <= behind;

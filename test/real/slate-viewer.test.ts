@@ -142,11 +142,12 @@ describe.skipIf(why)(`a viewer whose source goes away and comes back${why ? ` (s
     const spec = SessionSpec.parse({ name: 'Talk', source: { kind: 'webrtc' }, delay: 2, lips: 'off' });
     const session = await broadcast.gateway.sessions.create(spec);
     const first = await broadcast.publish(session);
-    await goesOn(
+    const page = await goesOn(
       session,
       () => first.context().close(),
       () => broadcast.publish(session),
     );
+    expect(await page.evaluate('window.livedub.connected')).toBe(true);
   });
 });
 

@@ -123,6 +123,27 @@ describe('a stream', () => {
     expect(clock.now() - came).toBeLessThan(45_000);
   });
 
+  test('that begins with more than it may be late has not jumped, at first nor when it is back', async () => {
+    const { clock, heard, seen, source, pass } = start(
+      (opening) => {
+        const [items, burst] = [both(opening === 0 ? 6 : 9), 3 * 75];
+        if (opening === 0) return { ...{ info: infoOf('VP8'), items, burst, paced: true }, fails: new Error('reset') };
+        if (clock.now() < 10 * SECOND) return { fails: new Error('refused') };
+        return { ...{ info: infoOf('VP8'), items, burst, paced: true, hangs: true } };
+      },
+      { behind: seconds(1) },
+    );
+    await pass(16);
+    expect(source.losses['jumps of source time']).toBe(0);
+    expect(unbroken(heard)).toBe(true);
+    expect(increasing(seen)).toBe(true);
+    // It goes on where the silence ends, which is a second late, and so comes two seconds before its time.
+    const back = seen.find(({ at }) => at > 9 * SECOND)!;
+    expect(Math.abs(back.start - source.expected(back.at as ClockTime)! + SECOND)).toBeLessThan(0.5 * SECOND);
+    const ahead = seen.at(-1)!.start - source.expected(seen.at(-1)!.at as ClockTime)!;
+    expect(Math.abs(ahead - 2 * SECOND)).toBeLessThan(0.5 * SECOND);
+  });
+
   test('that comes in bursts is held until its time', async () => {
     const { heard, seen, states, pass } = start(() => ({ info: infoOf('VP8'), items: both(3), hangs: true }), {
       pace: 'clock',

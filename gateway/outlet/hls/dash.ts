@@ -16,7 +16,8 @@ const xml = (value: string) =>
   value.replaceAll('&', '&amp;').replaceAll('<', '&lt;').replaceAll('>', '&gt;').replaceAll('"', '&quot;');
 
 /**
- * The same segments as a dynamic MPD (ISO/IEC 23009-1, live profile), a period between two discontinuities.
+ * The same segments as an MPD (ISO/IEC 23009-1, live profile), a period between two discontinuities. It is dynamic until the
+ * programme is over; then it is static, so that players know where it ends (§5.3.1.2).
  *
  * @param windowOf a rendition's segments in the window
  */
@@ -42,14 +43,18 @@ export function mpd(
     const first = epoch === 0 ? 0 : start / 1e6;
     return `  <Period id="p${epoch}" start="PT${first}S">\n${sets.map((set) => set(first)).join('')}  </Period>\n`;
   });
+  const over = shown.length > 0 && shown.every(({ rendition }) => rendition.ended);
+  const kind = over
+    ? ` type="static" mediaPresentationDuration="PT${Math.max(0, ...all.map(endOf)) / 1e6}S"`
+    : ` type="dynamic" availabilityStartTime="${date(timing.origin)}" publishTime="${date(timing.now)}"` +
+      ` minimumUpdatePeriod="PT1S" timeShiftBufferDepth="PT${timing.window}S"` +
+      ` suggestedPresentationDelay="PT${timing.target * 2}S"`;
+  const clock = `  <UTCTiming schemeIdUri="urn:mpeg:dash:utc:direct:2014" value="${date(timing.now)}"/>\n`;
   return (
     '<?xml version="1.0" encoding="UTF-8"?>\n' +
-    '<MPD xmlns="urn:mpeg:dash:schema:mpd:2011" profiles="urn:mpeg:dash:profile:isoff-live:2011" type="dynamic"' +
-    ` availabilityStartTime="${date(timing.origin)}" publishTime="${date(timing.now)}" minimumUpdatePeriod="PT1S"` +
-    ` minBufferTime="PT${timing.target}S" timeShiftBufferDepth="PT${timing.window}S"` +
-    ` suggestedPresentationDelay="PT${timing.target * 2}S" maxSegmentDuration="PT${timing.target + 0.5}S">\n` +
-    periods.join('') +
-    `  <UTCTiming schemeIdUri="urn:mpeg:dash:utc:direct:2014" value="${date(timing.now)}"/>\n</MPD>\n`
+    `<MPD xmlns="urn:mpeg:dash:schema:mpd:2011" profiles="urn:mpeg:dash:profile:isoff-live:2011"${kind}` +
+    ` minBufferTime="PT${timing.target}S" maxSegmentDuration="PT${timing.target + 0.5}S">\n` +
+    `${periods.join('')}${over ? '' : clock}</MPD>\n`
   );
 }
 
