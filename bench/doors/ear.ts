@@ -88,7 +88,7 @@ export function picturesIn(came: readonly Came[], codec: VideoCodec): Whole[] {
   const sorted = [...came].sort((a, b) => a.sequence - b.sequence);
   let broken = true;
   let before: number | undefined;
-  for (let from = 0; from < sorted.length; ) {
+  for (let from = 0; from < sorted.length;) {
     let to = from + 1;
     while (sorted[to] && sorted[to]!.packet.timestamp === sorted[from]!.packet.timestamp) to += 1;
     const packets = sorted.slice(from, to);
@@ -108,11 +108,7 @@ export function picturesIn(came: readonly Came[], codec: VideoCodec): Whole[] {
 }
 
 /** The number in each picture. IVF keeps each picture apart for every codec; none is dropped on its way to the strip. */
-async function numbersOf(
-  pictures: readonly Whole[],
-  codec: VideoCodec,
-  scope: Scope,
-): Promise<(number | undefined)[]> {
+async function numbersOf(pictures: readonly Whole[], codec: VideoCodec, scope: Scope): Promise<(number | undefined)[]> {
   if (pictures.length === 0) return [];
   const own = scope.child('decode');
   try {

@@ -27,7 +27,13 @@ export const unmeasured = (door: Description, state: Measured['state'], why: str
 });
 
 /** @param less what is not the door's, ms: the delay that the programme is asked to have */
-export function measured(door: Description, way: Journey, less: number, peer: Figure | undefined, why?: string): Measured {
+export function measured(
+  door: Description,
+  way: Journey,
+  less: number,
+  peer: Figure | undefined,
+  why?: string,
+): Measured {
   const figure = figureOf(way, less);
   if (!figure) return unmeasured(door, 'failed', why ?? 'no picture came through');
   const begun = way.took[0]?.at ?? 0;
@@ -48,7 +54,5 @@ export function beyondRtp(rows: readonly Measured[], row: Measured): number | un
 
 /** The measured door with the largest median on each side. */
 export function worst(rows: readonly Measured[], side: Measured['side']): Measured | undefined {
-  return rows
-    .filter((row) => row.side === side && row.figure)
-    .sort((a, b) => b.figure!.median - a.figure!.median)[0];
+  return rows.filter((row) => row.side === side && row.figure).sort((a, b) => b.figure!.median - a.figure!.median)[0];
 }
