@@ -15,7 +15,7 @@ import { STRIP_FILTER, StripReader } from './time-code.ts';
 const LOOPBACK = '127.0.0.1';
 const IVF: Readonly<Record<VideoCodec, string>> = { VP8: 'VP80', VP9: 'VP90', AV1: 'AV01', H264: 'H264' };
 
-interface Came {
+export interface Came {
   readonly packet: RtpPacket;
   readonly sequence: number;
   readonly at: number;
@@ -108,7 +108,11 @@ export function picturesIn(came: readonly Came[], codec: VideoCodec): Whole[] {
 }
 
 /** The number in each picture. IVF keeps each picture apart for every codec; none is dropped on its way to the strip. */
-async function numbersOf(pictures: readonly Whole[], codec: VideoCodec, scope: Scope): Promise<(number | undefined)[]> {
+export async function numbersOf(
+  pictures: readonly Whole[],
+  codec: VideoCodec,
+  scope: Scope,
+): Promise<(number | undefined)[]> {
   if (pictures.length === 0) return [];
   const own = scope.child('decode');
   try {
