@@ -21,7 +21,7 @@ export interface DoorsResult {
 export const METHOD = [
   'Every picture of the programme, a real face that talks, carries its number as black and white cells at its lower edge. The bench notes when it gives away the last byte of each picture, and when that picture is there at the other end; both moments are read by the bench or by the page, outside of what is measured.',
   'A way in: from sending to the last packet of the picture as it leaves the SFU as plain RTP, less the delay that the programme is asked to have. “Beyond RTP” is against plain RTP, the reference.',
-  'A way out: from leaving the SFU to the decoded picture at a client. FFmpeg hands pictures out as it decodes them; a page’s pictures are noted when the browser presents them. MPEG-TS says that a picture is whole when the next one begins, so that one picture’s time is in every such row.',
+  'A way out: from leaving the SFU to the decoded picture at a client. FFmpeg hands pictures out as it decodes them; a page’s pictures are noted when the browser presents them, and those that it leaves out because it is busy count as lost in its row. MPEG-TS says that a picture is whole when the next one begins, so that one picture’s time is in every such row.',
   'Peer: the same sender to FFmpeg with nothing of ours between, decoded. “Times peer” says how many times as long the door takes.',
 ] as const;
 
@@ -110,14 +110,16 @@ export function doorsVerdicts(rows: readonly Measured[]): Verdict[] {
       (works) => works === there.length,
     );
   };
-  const figures = rows.flatMap(({ figure, name, side }) => (figure ? [{ ...figure, door: `${side} ${name}` }] : []));
+  const figures = rows.flatMap(({ figure, name, side, drawn }) =>
+    figure && !drawn ? [{ ...figure, door: `${side} ${name}` }] : [],
+  );
   const lossy = figures.filter(({ lost }) => lost > 0).map(({ door, lost }) => `${lost} by ${door}`);
   const lost = figures.length === 0 ? undefined : figures.reduce((sum, each) => sum + each.lost, 0);
   return [
     of('in'),
     of('out'),
     judge(
-      'pictures lost on their way',
+      'pictures lost on their way, where no browser draws them',
       'none',
       lost,
       (count) => (count === 0 ? 'none' : lossy.join(', ')),

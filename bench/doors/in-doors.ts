@@ -73,6 +73,8 @@ const noChromium = ({ browsers }: House) => (browsers ? undefined : 'no Chromium
 /** SRT's latency that both sides ask for: the gateway's default. µs, as FFmpeg wants it. */
 const SRT_LATENCY = 120_000;
 const FFMPEG = 'FFmpeg';
+/** The client of doors whose pictures a browser plays before they are sent. */
+export const CHROMIUM_PAGE = 'Chromium';
 
 /** Carries a programme to an address by FFmpeg, which leaves it as it is. */
 async function carry(units: Reel['ts'], address: string, scope: Scope): Promise<Pictures> {
@@ -123,7 +125,7 @@ export const IN_DOORS: readonly InDoor[] = [
     kind: 'calls',
     protocol: 'WebRTC, our page',
     codecs: 'VP8, Opus',
-    client: 'Chromium',
+    client: CHROMIUM_PAGE,
     lacking: noChromium,
     source: () => ({ kind: 'webrtc' }),
     async send({ browsers, reel }, { id }, scope) {
@@ -140,7 +142,7 @@ export const IN_DOORS: readonly InDoor[] = [
     kind: 'calls',
     protocol: 'WHIP',
     codecs: 'VP8, Opus',
-    client: 'Chromium',
+    client: CHROMIUM_PAGE,
     lacking: noChromium,
     source: () => ({ kind: 'webrtc' }),
     async send({ browsers, reel, url }, { id }, scope) {

@@ -7,6 +7,8 @@ export interface Measured {
   readonly protocol: string;
   readonly codecs: string;
   readonly client: string;
+  /** A browser is at one end: it leaves out pictures that it does not come to draw, which is no loss on their way. */
+  readonly drawn: boolean;
   readonly state: 'works' | 'lacking' | 'not in this build' | 'failed';
   /** A sentence, where it was not measured or something is to be known about the figure. */
   readonly why?: string;
@@ -19,7 +21,7 @@ export interface Measured {
 }
 
 /** What is known of a door before it is measured. */
-export type Description = Pick<Measured, 'side' | 'name' | 'protocol' | 'codecs' | 'client'>;
+export type Description = Pick<Measured, 'side' | 'name' | 'protocol' | 'codecs' | 'client' | 'drawn'>;
 
 export const unmeasured = (door: Description, state: Measured['state'], why: string): Measured => ({
   ...pick(door),
@@ -40,8 +42,8 @@ export function measured(
   const points = way.took.map(({ at, ms }) => [(at - begun) / 1_000, ms - less] as const);
   return { ...pick(door), state: 'works', figure, ...(peer && { peer }), points, ...(why !== undefined && { why }) };
 }
-const pick = ({ side, name, protocol, codecs, client }: Description): Description => ({
-  ...{ side, name, protocol, codecs, client },
+const pick = ({ side, name, protocol, codecs, client, drawn }: Description): Description => ({
+  ...{ side, name, protocol, codecs, client, drawn },
 });
 
 const REFERENCE = 'rtp';

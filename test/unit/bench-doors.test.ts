@@ -157,6 +157,7 @@ describe('a result', () => {
     protocol: `${name} | x`,
     codecs: 'H.264',
     client: 'FFmpeg',
+    drawn: false,
   });
   const way = (ms: number, lost = 0) => ({ took: [0, 40, 80].map((at) => ({ at, ms })), lost });
   const peer = figureOf(way(50));
@@ -190,6 +191,8 @@ describe('a result', () => {
     expect(anyFailed(doorsVerdicts(rows))).toBe(false);
     expect(anyFailed(doorsVerdicts([...rows, unmeasured(door('out', 'srt'), 'failed', 'it broke')]))).toBe(true);
     expect(anyFailed(doorsVerdicts([...rows, measured(door('out', 'srt'), way(90, 1), 0, undefined)]))).toBe(true);
+    const page = { ...door('out', 'webrtc'), drawn: true };
+    expect(anyFailed(doorsVerdicts([...rows, measured(page, way(90, 1), 0, undefined)]))).toBe(false);
   });
 
   test('nothing that came through is a failure', () => {
