@@ -2,6 +2,7 @@ import { createSocket } from 'node:dgram';
 import { once } from 'node:events';
 import type { HostedSession } from '../../gateway/hosted-session.ts';
 import { plain, streamOf } from '../../gateway/room.ts';
+import type { PlainTransport } from '../../gateway/sfu.ts';
 import { ffmpeg } from '../../media/ffmpeg.ts';
 import { Depacketizer, keyFrameIn } from '../../media/packetize.ts';
 import { type RtpPacket, isRtcp, parseRtp } from '../../media/rtp.ts';
@@ -23,7 +24,6 @@ export interface Came {
 
 /** The reference: plain RTP as it leaves the SFU. */
 export interface Ear {
-  readonly codec: VideoCodec;
   /** Packets so far. */
   readonly packets: number;
   /** Pictures that came up to now, each when its last packet came. Decodes what came: afterwards, so as not to disturb. */
@@ -40,39 +40,78 @@ export async function listen(session: HostedSession, scope: Scope): Promise<Ear>
   socket.on('error', () => {});
   socket.bind(0, LOOPBACK);
   await once(socket, 'listening');
-  const came: Came[] = [];
-  const sequences = new Unwrapper(16);
-  const stream = await receive(session, socket.address().port, scope);
+  const transport = await (await session.room).receiver(socket.address().port);
+  scope.defer(() => transport.close());
+  let came: Came[] = [];
+  let sequences = new Unwrapper(16);
+  let stream: Stream | undefined;
+  // A source's codec is known only when it has come: the track is another one then, and what came before was a slate.
+  const attach = async () => {
+    if (scope.signal.aborted || stream?.closed === false) return;
+    stream = await consume(session, transport);
+    [came, sequences] = [[], new Unwrapper(16)];
+    await stream.resume();
+  };
+  let work = attach();
+  scope.defer(
+    session.attend(
+      {
+        event: ({ event }) => {
+          if (event === 'tracks') work = work.then(attach).catch(() => {});
+        },
+        lost: () => {},
+        over: () => {},
+      },
+      'reader',
+    ),
+  );
+  await work;
   socket.on('message', (data) => {
     const at = now();
     const packet = isRtcp(data) ? undefined : parseRtp(Uint8Array.from(data));
-    if (packet?.ssrc !== stream.ssrc || packet.payload.byteLength === 0) return;
+    if (packet?.ssrc !== stream?.ssrc || !packet || packet.payload.byteLength === 0) return;
     came.push({ packet, sequence: sequences.unwrap(packet.sequence), at });
   });
-  await stream.resume();
   return {
-    codec: stream.codec,
     get packets() {
       return came.length;
     },
     async pictures() {
-      const whole = picturesIn(came, stream.codec);
-      const numbers = await numbersOf(whole, stream.codec, scope);
+      const codec = stream!.codec;
+      const whole = picturesIn(came, codec);
+      const numbers = await numbersOf(whole, codec, scope);
       return whole.flatMap(({ at }, n) => (numbers[n] === undefined ? [] : [{ number: numbers[n], at }]));
     },
   };
 }
 
-/** Lets plain RTP of a session's picture go to a port. */
-export async function receive(session: HostedSession, port: number, scope: Scope) {
+interface Stream {
+  readonly ssrc: number;
+  readonly payloadType: number;
+  readonly codec: VideoCodec;
+  readonly closed: boolean;
+  resume(): Promise<void>;
+}
+
+async function consume(session: HostedSession, transport: PlainTransport): Promise<Stream> {
   const room = await session.room;
-  const video = session.tracks.find(({ id }) => id === 'video');
-  if (!video) throw new Error('The session has no picture');
-  const transport = await room.receiver(port);
-  scope.defer(() => transport.close());
-  const consumer = await room.consume(transport, video.id, plain(room.capabilities));
+  const consumer = await room.consume(transport, 'video', plain(room.capabilities));
   const { ssrc, mimeType, payloadType } = streamOf(consumer);
-  return { ssrc, payloadType, codec: (mimeType.split('/')[1] ?? '') as VideoCodec, resume: () => consumer.resume() };
+  const codec = (mimeType.split('/')[1] ?? '') as VideoCodec;
+  return {
+    ...{ ssrc, payloadType, codec },
+    get closed() {
+      return consumer.closed;
+    },
+    resume: () => consumer.resume(),
+  };
+}
+
+/** Lets plain RTP of a session's picture go to a port, once it is resumed. */
+export async function receive(session: HostedSession, port: number, scope: Scope): Promise<Stream> {
+  const transport = await (await session.room).receiver(port);
+  scope.defer(() => transport.close());
+  return consume(session, transport);
 }
 
 interface Whole {
