@@ -26,6 +26,8 @@ export interface Came {
 export interface Ear {
   /** Packets so far. */
   readonly packets: number;
+  /** What it is tuned to, for a person who looks for what went wrong. */
+  said(): string;
   /** Pictures that came up to now, each when its last packet came. Decodes what came: afterwards, so as not to disturb. */
   pictures(): Promise<Seen[]>;
 }
@@ -76,6 +78,8 @@ export async function listen(session: HostedSession, scope: Scope): Promise<Ear>
     get packets() {
       return came.length;
     },
+    said: () =>
+      `${stream?.codec} is ${stream?.closed ? 'closed' : 'open'}, the session is ${session.state} with ${session.tracks.map(({ id }) => id).join(', ')}`,
     async pictures() {
       const codec = stream!.codec;
       const whole = picturesIn(came, codec);
