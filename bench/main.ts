@@ -4,6 +4,7 @@ import { parseArgs } from 'node:util';
 import { root } from '../gateway/root.ts';
 import { Scope } from '../media/scope.ts';
 import { broadcast } from './broadcast/broadcast.ts';
+import { UnknownDoor, doors } from './doors/doors.ts';
 import { UnknownSet, fit } from './fit/fit.ts';
 import { hours } from './hours/hours.ts';
 import { realHours } from './hours/real.ts';
@@ -25,6 +26,7 @@ npm run bench -- broadcast [options]   SRT in, Low-Latency HLS out in two langua
 npm run bench -- serve [options]       what a model server costs a call, and gains by computing calls together
 npm run bench -- lips [options]        what moving mouths costs the CPU, stage by stage; mouths × fps a core
 npm run bench -- lips --gpu [options]  MuseTalk's live path at real sizes: FLOPs, ms by batch, faces per GPU
+npm run bench -- doors [options]       delay that each way in and out adds, by clients that are not ours
 
 latency:
   --file FILE      programme to publish (default: the demo's sample)
@@ -76,6 +78,11 @@ lips --gpu:
   --batches LIST   pictures at once, comma-separated (default: 1,2,4,8,16,32)
   --peak T,B       what the GPU can do: TFLOP/s in half precision, and GB/s (default: measured)
   --step           without a GPU: run every network once on the CPU and check what it makes
+doors:
+  --only LIST      ways by name, comma-separated, as in srt,in/hls,out/webrtc
+  --seconds N      how long to measure each (default: 8)
+  --markdown       print the table of docs/interop.md in place of the figures
+  --media DIR      as for quality
 all:
   --out DIR        where results go as JSON and as a page with plots (default: out/bench)
 
@@ -91,7 +98,10 @@ Examples:
   npm run bench -- broadcast --minutes 2
   npm run bench -- serve
   npm run bench -- lips --size 1280x720
-  npm run bench -- lips --gpu --batches 1,8,32`;
+  npm run bench -- lips --gpu --batches 1,8,32
+  npm run bench -- doors
+  npm run bench -- doors --only in/rtp,srt,ll-hls --seconds 20
+  npm run bench -- doors --markdown`;
 
 /** Asked for in a way that cannot be done. */
 class UsageError extends Error {}
@@ -127,6 +137,7 @@ function asked() {
         networks: { type: 'string', default: NETWORKS },
         batches: { type: 'string', default: '1,2,4,8,16,32' },
         peak: { type: 'string' },
+        markdown: { type: 'boolean', default: false },
         help: { type: 'boolean', default: false },
       },
     });
@@ -279,9 +290,18 @@ async function run(scope: Scope): Promise<number> {
         scope,
       );
     }
+    case 'doors': {
+      const { only, markdown } = values;
+      const length = seconds('seconds', values.seconds, 8);
+      if (length > 20) throw new UsageError(`--seconds is 20 at most for doors, received ${values.seconds}`);
+      return anyFailed(await doors({ only, seconds: length, media: resolve(values.media), out, markdown }, scope))
+        ? 1
+        : 0;
+    }
     default:
       throw new UsageError(
         `There is no bench called '${what}'; there is latency, sessions, quality, fit, hours, broadcast, serve and lips`,
+        `There is no bench called '${what}'; there is latency, sessions, quality, fit, hours, serve, lips and doors`,
       );
   }
 }
@@ -295,6 +315,7 @@ try {
     failure instanceof UsageError ||
     failure instanceof UnknownMeasurement ||
     failure instanceof UnknownSet ||
+    failure instanceof UnknownDoor ||
     failure instanceof UnknownLips;
   process.exitCode = usage ? 2 : 1;
   console.error(usage ? failure.message : failure);

@@ -60,7 +60,9 @@ export function figureOf({ took, lost }: Journey, less = 0): Figure | undefined 
 const round = (ms: number) => Math.round(ms * 10) / 10;
 
 /** How far another clock is ahead of ours, from questions it answered: the quickest answer is the least wrong. */
-export function clockOffset(asked: readonly { readonly sent: number; readonly said: number; readonly back: number }[]): {
+export function clockOffset(
+  asked: readonly { readonly sent: number; readonly said: number; readonly back: number }[],
+): {
   readonly ahead: number;
   /** It is right to within so many ms. */
   readonly within: number;

@@ -2,6 +2,7 @@ import { createSocket } from 'node:dgram';
 import { once } from 'node:events';
 import type { HostedSession } from '../../gateway/hosted-session.ts';
 import { plain, streamOf } from '../../gateway/room.ts';
+import type { PlainTransport } from '../../gateway/sfu.ts';
 import { ffmpeg } from '../../media/ffmpeg.ts';
 import { Depacketizer, keyFrameIn } from '../../media/packetize.ts';
 import { type RtpPacket, isRtcp, parseRtp } from '../../media/rtp.ts';
@@ -15,7 +16,7 @@ import { STRIP_FILTER, StripReader } from './time-code.ts';
 const LOOPBACK = '127.0.0.1';
 const IVF: Readonly<Record<VideoCodec, string>> = { VP8: 'VP80', VP9: 'VP90', AV1: 'AV01', H264: 'H264' };
 
-interface Came {
+export interface Came {
   readonly packet: RtpPacket;
   readonly sequence: number;
   readonly at: number;
@@ -23,9 +24,10 @@ interface Came {
 
 /** The reference: plain RTP as it leaves the SFU. */
 export interface Ear {
-  readonly codec: VideoCodec;
   /** Packets so far. */
   readonly packets: number;
+  /** What it is tuned to, for a person who looks for what went wrong. */
+  said(): string;
   /** Pictures that came up to now, each when its last packet came. Decodes what came: afterwards, so as not to disturb. */
   pictures(): Promise<Seen[]>;
 }
@@ -40,39 +42,80 @@ export async function listen(session: HostedSession, scope: Scope): Promise<Ear>
   socket.on('error', () => {});
   socket.bind(0, LOOPBACK);
   await once(socket, 'listening');
-  const came: Came[] = [];
-  const sequences = new Unwrapper(16);
-  const stream = await receive(session, socket.address().port, scope);
+  const transport = await (await session.room).receiver(socket.address().port);
+  scope.defer(() => transport.close());
+  let came: Came[] = [];
+  let sequences = new Unwrapper(16);
+  let stream: Stream | undefined;
+  // A source's codec is known only when it has come: the track is another one then, and what came before was a slate.
+  const attach = async () => {
+    if (scope.signal.aborted || stream?.closed === false) return;
+    stream = await consume(session, transport);
+    [came, sequences] = [[], new Unwrapper(16)];
+    await stream.resume();
+  };
+  let work = attach();
+  scope.defer(
+    session.attend(
+      {
+        event: ({ event }) => {
+          if (event === 'tracks') work = work.then(attach).catch(() => {});
+        },
+        lost: () => {},
+        over: () => {},
+      },
+      'reader',
+    ),
+  );
+  await work;
   socket.on('message', (data) => {
     const at = now();
     const packet = isRtcp(data) ? undefined : parseRtp(Uint8Array.from(data));
-    if (packet?.ssrc !== stream.ssrc || packet.payload.byteLength === 0) return;
+    if (packet?.ssrc !== stream?.ssrc || !packet || packet.payload.byteLength === 0) return;
     came.push({ packet, sequence: sequences.unwrap(packet.sequence), at });
   });
-  await stream.resume();
   return {
-    codec: stream.codec,
     get packets() {
       return came.length;
     },
+    said: () =>
+      `${stream?.codec} is ${stream?.closed ? 'closed' : 'open'}, the session is ${session.state} with ${session.tracks.map(({ id }) => id).join(', ')}`,
     async pictures() {
-      const whole = picturesIn(came, stream.codec);
-      const numbers = await numbersOf(whole, stream.codec, scope);
+      const codec = stream!.codec;
+      const whole = picturesIn(came, codec);
+      const numbers = await numbersOf(whole, codec, scope);
       return whole.flatMap(({ at }, n) => (numbers[n] === undefined ? [] : [{ number: numbers[n], at }]));
     },
   };
 }
 
-/** Lets plain RTP of a session's picture go to a port. */
-export async function receive(session: HostedSession, port: number, scope: Scope) {
+interface Stream {
+  readonly ssrc: number;
+  readonly payloadType: number;
+  readonly codec: VideoCodec;
+  readonly closed: boolean;
+  resume(): Promise<void>;
+}
+
+async function consume(session: HostedSession, transport: PlainTransport): Promise<Stream> {
   const room = await session.room;
-  const video = session.tracks.find(({ id }) => id === 'video');
-  if (!video) throw new Error('The session has no picture');
-  const transport = await room.receiver(port);
-  scope.defer(() => transport.close());
-  const consumer = await room.consume(transport, video.id, plain(room.capabilities));
+  const consumer = await room.consume(transport, 'video', plain(room.capabilities));
   const { ssrc, mimeType, payloadType } = streamOf(consumer);
-  return { ssrc, payloadType, codec: (mimeType.split('/')[1] ?? '') as VideoCodec, resume: () => consumer.resume() };
+  const codec = (mimeType.split('/')[1] ?? '') as VideoCodec;
+  return {
+    ...{ ssrc, payloadType, codec },
+    get closed() {
+      return consumer.closed;
+    },
+    resume: () => consumer.resume(),
+  };
+}
+
+/** Lets plain RTP of a session's picture go to a port, once it is resumed. */
+export async function receive(session: HostedSession, port: number, scope: Scope): Promise<Stream> {
+  const transport = await (await session.room).receiver(port);
+  scope.defer(() => transport.close());
+  return consume(session, transport);
 }
 
 interface Whole {
@@ -88,7 +131,7 @@ export function picturesIn(came: readonly Came[], codec: VideoCodec): Whole[] {
   const sorted = [...came].sort((a, b) => a.sequence - b.sequence);
   let broken = true;
   let before: number | undefined;
-  for (let from = 0; from < sorted.length; ) {
+  for (let from = 0; from < sorted.length;) {
     let to = from + 1;
     while (sorted[to] && sorted[to]!.packet.timestamp === sorted[from]!.packet.timestamp) to += 1;
     const packets = sorted.slice(from, to);
@@ -108,7 +151,7 @@ export function picturesIn(came: readonly Came[], codec: VideoCodec): Whole[] {
 }
 
 /** The number in each picture. IVF keeps each picture apart for every codec; none is dropped on its way to the strip. */
-async function numbersOf(
+export async function numbersOf(
   pictures: readonly Whole[],
   codec: VideoCodec,
   scope: Scope,

@@ -39,14 +39,14 @@ interface Described {
   readonly codecs: string;
   readonly client: string;
   /** Why it cannot be measured on this machine. */
-  lacking(house: House): string | undefined;
+  readonly lacking: (house: House) => string | undefined;
 }
 
 /** An encoder that calls: the session is created, then it begins. */
 export interface Calling extends Described {
   readonly kind: 'calls';
-  source(house: House): object;
-  send(house: House, to: Target, scope: Scope): Promise<Pictures>;
+  readonly source: (house: House) => object;
+  readonly send: (house: House, to: Target, scope: Scope) => Promise<Pictures>;
   /** FFmpeg in the session's place: its input at a free port, and the address to call; `undefined` where it cannot be. */
   readonly peer?: (port: number) => { readonly input: readonly string[]; readonly address: string };
 }
@@ -54,7 +54,10 @@ export interface Calling extends Described {
 /** An encoder or server that is called: it begins, then the session is created and calls it. */
 export interface Waiting extends Described {
   readonly kind: 'waits';
-  wait(house: House, scope: Scope): Promise<{
+  readonly wait: (
+    house: House,
+    scope: Scope,
+  ) => Promise<{
     readonly source: object;
     readonly sent: Pictures;
     /** FFmpeg's input in the session's place. */
@@ -70,6 +73,8 @@ const noChromium = ({ browsers }: House) => (browsers ? undefined : 'no Chromium
 /** SRT's latency that both sides ask for: the gateway's default. µs, as FFmpeg wants it. */
 const SRT_LATENCY = 120_000;
 const FFMPEG = 'FFmpeg';
+/** The client of doors whose pictures a browser plays before they are sent. */
+export const CHROMIUM_PAGE = 'Chromium';
 
 /** Carries a programme to an address by FFmpeg, which leaves it as it is. */
 async function carry(units: Reel['ts'], address: string, scope: Scope): Promise<Pictures> {
@@ -120,12 +125,15 @@ export const IN_DOORS: readonly InDoor[] = [
     kind: 'calls',
     protocol: 'WebRTC, our page',
     codecs: 'VP8, Opus',
-    client: 'Chromium',
+    client: CHROMIUM_PAGE,
     lacking: noChromium,
     source: () => ({ kind: 'webrtc' }),
     async send({ browsers, reel }, { id }, scope) {
       const page = owned(await browsers!.publish(id, reel.file), scope);
-      const notes = await notePictures(page, '[...document.querySelectorAll("video")].find(({ videoWidth }) => videoWidth > 0)');
+      const notes = await notePictures(
+        page,
+        '[...document.querySelectorAll("video")].find(({ videoWidth }) => videoWidth > 0)',
+      );
       return notes.seen;
     },
   },
@@ -134,7 +142,7 @@ export const IN_DOORS: readonly InDoor[] = [
     kind: 'calls',
     protocol: 'WHIP',
     codecs: 'VP8, Opus',
-    client: 'Chromium',
+    client: CHROMIUM_PAGE,
     lacking: noChromium,
     source: () => ({ kind: 'webrtc' }),
     async send({ browsers, reel, url }, { id }, scope) {
@@ -248,7 +256,11 @@ export const IN_DOORS: readonly InDoor[] = [
     codecs: 'H.264, Opus',
     client: 'GStreamer’s RTSP server',
     lacking: () =>
-      runs('/usr/bin/python3', '-c', 'import gi; gi.require_version("GstRtspServer", "1.0"); from gi.repository import GstRtspServer')
+      runs(
+        '/usr/bin/python3',
+        '-c',
+        'import gi; gi.require_version("GstRtspServer", "1.0"); from gi.repository import GstRtspServer',
+      )
         ? undefined
         : 'no GStreamer RTSP server (gir1.2-gst-rtsp-server-1.0)',
     async wait({ reel }, scope) {

@@ -5,8 +5,8 @@ import { becomesLive } from '../../gateway/screening.ts';
 import type { Gateway } from '../../gateway/serve.ts';
 import type { Scope } from '../../media/scope.ts';
 import { type Figure, figureOf, journey } from './delays.ts';
-import { listen } from './ear.ts';
-import { type House, type InDoor, NotHere, type Pictures } from './in-doors.ts';
+import { type Ear, listen } from './ear.ts';
+import { CHROMIUM_PAGE, type House, type InDoor, NotHere, type Pictures } from './in-doors.ts';
 import { type Measured, measured, unmeasured } from './measured.ts';
 import { now } from './paced.ts';
 import { type Viewer, freeTcp, watch } from './programs.ts';
@@ -31,7 +31,7 @@ export const carrying = (source: object, outputs: object = {}): object => ({
 
 /** Measures one way in: with a session, then with FFmpeg in the session's place. */
 export async function measureIn(door: InDoor, options: InOptions, scope: Scope): Promise<Measured> {
-  const description = { side: 'in' as const, ...door };
+  const description = { side: 'in' as const, drawn: door.client === CHROMIUM_PAGE, ...door };
   const lacks = door.lacking(options.house);
   if (lacks !== undefined) return unmeasured(description, 'lacking', lacks);
   const own = scope.child(door.name);
@@ -69,9 +69,9 @@ async function throughSession(door: InDoor, { house, gateway, seconds }: InOptio
   return journey(await sent(), await ear.pictures(), since);
 }
 
-async function packets(ear: { readonly packets: number }, scope: Scope): Promise<void> {
+async function packets(ear: Ear, scope: Scope): Promise<void> {
   for (let tries = 0; ear.packets === 0; tries += 1) {
-    if (tries > 200) throw new Error('Nothing leaves the SFU');
+    if (tries > 200) throw new Error(`Nothing leaves the SFU; ${ear.said()}`);
     await sleep(50, undefined, { signal: scope.signal });
   }
 }

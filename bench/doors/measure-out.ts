@@ -57,10 +57,10 @@ export async function measureOut(doors: readonly OutDoor[], options: OutOptions,
 }
 
 const lacking = (door: OutDoor, house: House): Measured =>
-  unmeasured({ side: 'out', ...door }, 'lacking', door.lacking(house) ?? 'it was not tried');
+  unmeasured({ side: 'out', drawn: door.alone, ...door }, 'lacking', door.lacking(house) ?? 'it was not tried');
 
 function rowOf(door: OutDoor, outcome: Watched['outcome'], reference: readonly Seen[]): Measured {
-  const description = { side: 'out' as const, ...door };
+  const description = { side: 'out' as const, drawn: door.alone, ...door };
   if ('way' in outcome) return measured(description, outcome.way(reference), 0, undefined, door.note);
   const { failure } = outcome;
   const why = failure instanceof Error ? failure.message : String(failure);

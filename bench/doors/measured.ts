@@ -7,6 +7,8 @@ export interface Measured {
   readonly protocol: string;
   readonly codecs: string;
   readonly client: string;
+  /** A browser is at one end: it leaves out pictures that it does not come to draw, which is no loss on their way. */
+  readonly drawn: boolean;
   readonly state: 'works' | 'lacking' | 'not in this build' | 'failed';
   /** A sentence, where it was not measured or something is to be known about the figure. */
   readonly why?: string;
@@ -19,7 +21,7 @@ export interface Measured {
 }
 
 /** What is known of a door before it is measured. */
-export type Description = Pick<Measured, 'side' | 'name' | 'protocol' | 'codecs' | 'client'>;
+export type Description = Pick<Measured, 'side' | 'name' | 'protocol' | 'codecs' | 'client' | 'drawn'>;
 
 export const unmeasured = (door: Description, state: Measured['state'], why: string): Measured => ({
   ...pick(door),
@@ -27,15 +29,21 @@ export const unmeasured = (door: Description, state: Measured['state'], why: str
 });
 
 /** @param less what is not the door's, ms: the delay that the programme is asked to have */
-export function measured(door: Description, way: Journey, less: number, peer: Figure | undefined, why?: string): Measured {
+export function measured(
+  door: Description,
+  way: Journey,
+  less: number,
+  peer: Figure | undefined,
+  why?: string,
+): Measured {
   const figure = figureOf(way, less);
   if (!figure) return unmeasured(door, 'failed', why ?? 'no picture came through');
   const begun = way.took[0]?.at ?? 0;
   const points = way.took.map(({ at, ms }) => [(at - begun) / 1_000, ms - less] as const);
   return { ...pick(door), state: 'works', figure, ...(peer && { peer }), points, ...(why !== undefined && { why }) };
 }
-const pick = ({ side, name, protocol, codecs, client }: Description): Description => ({
-  ...{ side, name, protocol, codecs, client },
+const pick = ({ side, name, protocol, codecs, client, drawn }: Description): Description => ({
+  ...{ side, name, protocol, codecs, client, drawn },
 });
 
 const REFERENCE = 'rtp';
@@ -48,7 +56,5 @@ export function beyondRtp(rows: readonly Measured[], row: Measured): number | un
 
 /** The measured door with the largest median on each side. */
 export function worst(rows: readonly Measured[], side: Measured['side']): Measured | undefined {
-  return rows
-    .filter((row) => row.side === side && row.figure)
-    .sort((a, b) => b.figure!.median - a.figure!.median)[0];
+  return rows.filter((row) => row.side === side && row.figure).sort((a, b) => b.figure!.median - a.figure!.median)[0];
 }

@@ -28,10 +28,10 @@ export interface OutDoor {
   /** Browsers are watched by one at a time: two of them are more than a small machine draws in time. */
   readonly alone: boolean;
   readonly note?: string;
-  lacking(house: House): string | undefined;
+  readonly lacking: (house: House) => string | undefined;
   /** What the session must be created with. */
   readonly output?: (house: House, port: number) => { readonly url: string; readonly input: readonly string[] };
-  watch(showing: Showing, scope: Scope): Promise<Pictures>;
+  readonly watch: (showing: Showing, scope: Scope) => Promise<Pictures>;
 }
 
 const none = () => undefined;
@@ -47,7 +47,8 @@ const hasHlsJs = (): boolean => {
 };
 const hlsOf = ({ url, session }: Showing, name: string) => `${url}/v1/sessions/${session.id}/hls/${name}`;
 const FFMPEG = 'FFmpeg';
-const STEADY = 'FFmpeg does not play, it takes a segment when it is there: the most is how far behind a steady player is';
+const STEADY =
+  'FFmpeg does not play, it takes a segment when it is there: the most is how far behind a steady player is';
 
 /** FFmpeg at a playlist that is there. */
 const segments = (name: string) => async (showing: Showing, scope: Scope) => {

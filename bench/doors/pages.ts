@@ -39,7 +39,7 @@ const notes = (video: string) => `(() => {
 /** Pictures that a page presents. */
 export interface PageNotes {
   /** Those so far, on this process's clock, which the page's is compared with. */
-  seen(): Promise<Seen[]>;
+  readonly seen: () => Promise<Seen[]>;
 }
 
 /** @param video an expression for the page's video element, which must be there */

@@ -51,7 +51,14 @@ export async function makeReel(clip: string, seconds: number, folder: string, sc
   const flv = await as('reel.flv', ['-f', 'flv']);
   // A sound in each PES packet, so that none waits for the next one; no delay of the muxer's own.
   const ts = await as('reel.ts', ['-f', 'mpegts', '-pes_payload_size', '0', '-muxdelay', '0', '-muxpreload', '0']);
-  return { file, pictures, coded: codedIn(flv), sound: await soundOf(file, scope), ts: tsUnits(ts), flv: flvUnits(flv) };
+  return {
+    file,
+    pictures,
+    coded: codedIn(flv),
+    sound: await soundOf(file, scope),
+    ts: tsUnits(ts),
+    flv: flvUnits(flv),
+  };
 }
 
 /** Numbers the clip's pictures, and encodes them as a live encoder does. */
@@ -163,11 +170,16 @@ const FLV_VIDEO = 9;
 /** Tags of an FLV file (Adobe's FLV 10.1, annex E), each with the four bytes that say its length behind it. */
 function* tagsIn(flv: Uint8Array): Generator<Tag> {
   const view = new DataView(flv.buffer, flv.byteOffset, flv.byteLength);
-  for (let at = 13; at + 11 <= flv.length; ) {
+  for (let at = 13; at + 11 <= flv.length;) {
     const word = view.getUint32(at);
     const size = word & 0xffffff;
     const ms = (view.getUint32(at + 4) >>> 8) | ((flv[at + 7] ?? 0) << 24);
-    yield { type: word >>> 24, ms, body: flv.subarray(at + 11, at + 11 + size), whole: flv.subarray(at, at + 15 + size) };
+    yield {
+      type: word >>> 24,
+      ms,
+      body: flv.subarray(at + 11, at + 11 + size),
+      whole: flv.subarray(at, at + 15 + size),
+    };
     at += 15 + size;
   }
 }

@@ -52,8 +52,7 @@ export function stamp(picture: Uint8Array, size: Size, number: number): void {
   const cells = cellsOf(number);
   const strip = stripHeight(size);
   for (let y = height - strip; y < height; y += 1)
-    for (let x = 0; x < width; x += 1)
-      picture[y * width + x] = cells[Math.floor((x * CELLS) / width)] ? WHITE : BLACK;
+    for (let x = 0; x < width; x += 1) picture[y * width + x] = cells[Math.floor((x * CELLS) / width)] ? WHITE : BLACK;
   const luma = width * height;
   const chroma = luma / 4;
   for (const plane of [luma, luma + chroma])
@@ -83,7 +82,7 @@ export class StripReader {
   /** Numbers of the strips that are whole now; `undefined` for a picture that says none. */
   push(bytes: Uint8Array): (number | undefined)[] {
     const numbers: (number | undefined)[] = [];
-    for (let at = 0; at < bytes.length; ) {
+    for (let at = 0; at < bytes.length;) {
       const some = bytes.subarray(at, at + this.#strip.length - this.#filled);
       this.#strip.set(some, this.#filled);
       this.#filled += some.length;
