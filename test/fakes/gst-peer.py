@@ -101,7 +101,7 @@ SENDING = {
     "application/x-rtp,media=video,encoding-name=VP8,payload=96",
     "video/H264": "x264enc tune=zerolatency speed-preset=ultrafast key-int-max=30 ! video/x-h264,profile=constrained-baseline ! "
     "rtph264pay config-interval=-1 aggregate-mode=zero-latency ! "
-    "application/x-rtp,media=video,encoding-name=H264,payload=96,packetization-mode=(string)1,profile-level-id=(string)42e01f",
+    "application/x-rtp,media=video,encoding-name=H264,payload=96,packetization-mode=(string)1",
 }
 
 
@@ -170,7 +170,7 @@ def main():
         for name in ("audio", "video"):
             pad = pipeline.get_by_name(name).get_static_pad("src")
             pad.add_probe(Gst.PadProbeType.BUFFER, count(name))
-        pipeline.set_state(Gst.State.PAUSED)
+        pipeline.set_state(Gst.State.PLAYING)
         # Offers are of what the encoders have said they send.
         pads = [pad for pad in element.pads if pad.direction == Gst.PadDirection.SINK]
         while not all(pad.get_current_caps() for pad in pads):

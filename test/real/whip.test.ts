@@ -1,10 +1,17 @@
+import { execFileSync } from 'node:child_process';
+import { mkdtempSync, rmSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
 import type { HostedSession } from '../../gateway/hosted-session.ts';
 import type { ApiError } from '../../gateway/protocol.ts';
 import type { Gateway } from '../../gateway/serve.ts';
 import { type Answer, ask, eventually, openGateway } from '../fakes/gateway.ts';
+import { missing, recording } from '../fakes/recordings.ts';
+import { PEERS, WebrtcPeer } from '../fakes/webrtc-peer.ts';
 import { WhipBrowser, type WhipPage, noChromium } from '../fakes/whip-pages.ts';
 
+const CLIP = 'talking/open-dubbing/englishvideo.mp4';
 const TOKEN = 'a-secret-of-the-test';
 const ICE = { urls: ['stun:stun.example.org', 'turn:turn.example.org'], username: 'the "one"', credential: 'pass' };
 const SDP = { 'content-type': 'application/sdp' };
@@ -15,12 +22,24 @@ describe.skipIf(noChromium)(`WHIP${noChromium ? ` (skipped: ${noChromium})` : ''
   let gateway: Gateway;
   let browser: WhipBrowser;
   let bench: WhipPage;
+  let abandoned: HostedSession;
+  const peers: WebrtcPeer[] = [];
+  const folder = mkdtempSync(join(tmpdir(), 'livedub-whip-'));
   beforeAll(async () => {
     gateway = await openGateway({ auth: { token: TOKEN }, rtc: { workers: 1, iceServers: [ICE] } });
     browser = await WhipBrowser.open(gateway.url);
     bench = await browser.page();
+    // What becomes of it is seen at the end.
+    abandoned = await created();
+    const doomed = await WhipBrowser.open(gateway.url);
+    await (await doomed.page()).publish(whip(abandoned), 'video/VP8', { token: TOKEN });
+    await pictured(abandoned);
+    await (await doomed.page()).watch(whep(abandoned));
+    await doomed.kill();
   });
   afterAll(async () => {
+    for (const peer of peers) peer.kill();
+    rmSync(folder, { recursive: true });
     await browser?.close();
     await gateway?.close();
   });
@@ -198,6 +217,45 @@ describe.skipIf(noChromium)(`WHIP${noChromium ? ` (skipped: ${noChromium})` : ''
     expect((await send('DELETE', location(first))).status).toBe(404);
     expect((await send('DELETE', location(second))).status).toBe(200);
     await session.close();
+  });
+
+  const without = missing(CLIP) ?? PEERS.map(({ lacking }) => lacking).find(Boolean);
+  test.skipIf(without)(
+    `aiortc and GStreamer publish real recordings${without ? ` (skipped: ${without})` : ''}`,
+    async () => {
+      const clip = join(folder, 'clip.mp4');
+      execFileSync('ffmpeg', ['-v', 'error', '-i', recording(CLIP), '-vf', 'scale=320:180', '-r', '15', clip]);
+      for (const { script } of PEERS) {
+        for (const codec of ['video/H264', 'video/VP8']) {
+          const session = await created();
+          const args = ['whip', gateway.url + whip(session), '--token', TOKEN, '--clip', clip, '--codec', codec];
+          const peer = new WebrtcPeer(script, args);
+          peers.push(peer);
+          expect(await peer.until(({ answered }) => answered !== undefined, 'an answer')).toMatchObject({
+            answered: 201,
+          });
+          await pictured(session);
+          expect((await session.room).inputs.map(({ mimeType }) => mimeType.toLowerCase())).toEqual([
+            'audio/opus',
+            codec.toLowerCase(),
+          ]);
+          const viewer = await browser.page();
+          await viewer.watch(whep(session));
+          await viewer.see(5);
+          expect(await viewer.inbound('video')).toMatchObject({ frameWidth: 320, frameHeight: 180 });
+          await viewer.page.close();
+          expect(await peer.end()).toEqual({ deleted: 200 });
+          await session.close();
+        }
+      }
+    },
+  );
+
+  test('clients that have vanished are let go of', async () => {
+    const left = async () => [(await abandoned.room).inputs.length, abandoned.viewers];
+    await eventually(async () => (await left()).every((count) => count === 0), 'nobody', 60_000);
+    expect(await left()).toEqual([0, 0]);
+    await abandoned.close();
   });
 
   test('what a client has made ends with the language it hears, with the SFU’s worker and with the session', async () => {
