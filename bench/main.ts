@@ -300,8 +300,7 @@ async function run(scope: Scope): Promise<number> {
     }
     default:
       throw new UsageError(
-        `There is no bench called '${what}'; there is latency, sessions, quality, fit, hours, broadcast, serve and lips`,
-        `There is no bench called '${what}'; there is latency, sessions, quality, fit, hours, serve, lips and doors`,
+        `There is no bench called '${what}'; there is latency, sessions, quality, fit, hours, broadcast, doors, serve and lips`,
       );
   }
 }

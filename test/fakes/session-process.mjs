@@ -208,8 +208,7 @@ function offerVideo() {
     ...placeholder,
     mimeType: source.mimeType,
     clockRate: source.clockRate,
-    parameters:
-      source.mimeType === 'video/H264' ? { 'packetization-mode': 1, 'profile-level-id': '42e01f' } : {},
+    parameters: source.mimeType === 'video/H264' ? { 'packetization-mode': 1, 'profile-level-id': '42e01f' } : {},
   };
   videoOut = { ...rest, ssrc, rtpBase };
   say({ type: 'video', tracks: [rest] });
