@@ -49,7 +49,7 @@ const BEHIND = seconds(5);
 /** What a source brings at first, in a burst, until its shortest way is known. */
 const SETTLE = ms(300);
 const GATHERED = 2_000;
-/** While the source is away silence is given that much late, so that what it comes back with has its place. */
+/** Sound that stopped is followed by so much silence soon, which ends what somebody was saying. */
 const SLACK = seconds(1);
 /** A source that brings nothing for so long is away; after so long more it is opened again. */
 const STALLED = seconds(3);
@@ -91,6 +91,8 @@ export class StreamSource {
   #came: ClockTime;
   #holding = false;
   #begun = false;
+  /** Where sound ended when the source went away. */
+  #stopped: MediaTime | undefined;
   #told: { state: SourceState; reason: string | null } = { state: 'opening', reason: null };
   readonly #counts = { reopened: 0, late: 0, unfounded: 0 };
 
@@ -150,8 +152,14 @@ export class StreamSource {
     }
     const { anchor } = this.#times;
     if (!anchor || this.#sound.end === undefined) return;
-    const wait = this.#told.state === 'live' ? this.#behind + SLACK : SLACK;
-    for (const chunk of this.#sound.fill(earlier(mediaAt(anchor, now), wait as Span))) this.#options.sink.audio(chunk);
+    for (const chunk of this.#sound.fill(this.#silentTo(mediaAt(anchor, now)))) this.#options.sink.audio(chunk);
+  }
+
+  /** How far the sound that did not come is silence by now: no further than what comes back late still has its place. */
+  #silentTo(now: MediaTime): MediaTime {
+    if (this.#told.state === 'live') return earlier(now, (this.#behind + SLACK) as Span);
+    const soon = Math.min(earlier(now, SLACK), this.#stopped === undefined ? -Infinity : later(this.#stopped, SLACK));
+    return at(Math.max(soon, earlier(now, this.#behind)));
   }
 
   async #run(): Promise<void> {
@@ -296,6 +304,7 @@ export class StreamSource {
 
   #tell(state: SourceState, reason: string | null): void {
     if (state === this.#told.state && reason === this.#told.reason) return;
+    if (this.#told.state === 'live') this.#stopped = this.#sound.end;
     this.#told = { state, reason };
     this.#options.onState(state, reason);
   }

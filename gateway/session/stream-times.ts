@@ -70,12 +70,13 @@ export class StreamTimes {
    * A reading begins with `first`.
    *
    * @param origin clock time less programme time of whatever came by the shortest way, µs
-   * @param least nothing is placed before it
+   * @param least nothing is placed before it, unless the source comes in real time: what of its beginning is late then has
+   *   no place, and does not make all that follows as late
    */
   begin(first: MediaTime, origin: number, least: MediaTime, now: ClockTime): void {
     this.#anchor ??= { media: at(0), clock: Math.round(origin + first) as ClockTime };
     const offset = this.#anchor.media - this.#anchor.clock + origin;
-    this.#offset = Math.max(offset, least - first);
+    this.#offset = this.#options.measured ? offset : Math.max(offset, least - first);
     this.#old = undefined;
     this.#floor.clear();
     // What had to be placed later than it came keeps coming that much before its time.

@@ -137,11 +137,14 @@ describe('a stream', () => {
     expect(source.losses['jumps of source time']).toBe(0);
     expect(unbroken(heard)).toBe(true);
     expect(increasing(seen)).toBe(true);
-    // It goes on where the silence ends, which is a second late, and so comes two seconds before its time.
+    // All of it lies where it belongs: three seconds back, where there is silence already, and then in time.
     const back = seen.find(({ at }) => at > 9 * SECOND)!;
-    expect(Math.abs(back.start - source.expected(back.at as ClockTime)! + SECOND)).toBeLessThan(0.5 * SECOND);
+    expect(Math.abs(back.start - source.expected(back.at as ClockTime)! + 3 * SECOND)).toBeLessThan(0.5 * SECOND);
     const ahead = seen.at(-1)!.start - source.expected(seen.at(-1)!.at as ClockTime)!;
-    expect(Math.abs(ahead - 2 * SECOND)).toBeLessThan(0.5 * SECOND);
+    expect(Math.abs(ahead)).toBeLessThan(0.1 * SECOND);
+    expect(source.losses['items late']).toBeGreaterThan(75);
+    const again = heard.findIndex(({ silent, at }) => !silent && at > 9 * SECOND);
+    expect(heard[again]!.at - heard[again]!.start).toBeLessThan(1.1 * SECOND);
   });
 
   test('that comes in bursts is held until its time', async () => {
@@ -164,7 +167,7 @@ describe('a stream', () => {
         // It begins with pictures that follow another one.
         return { info: infoOf('VP8'), items: shifted(both(6).slice(10), 900 * SECOND), paced: true, hangs: true };
       },
-      { pace },
+      { pace, behind: seconds(3) },
     );
     await pass(45);
     expect(anchors).toHaveLength(1);
@@ -175,12 +178,13 @@ describe('a stream', () => {
     // What comes back lies where the clock says.
     const { start: again, at: came } = seen[hole + 5]!;
     expect(Math.abs(came - again)).toBeLessThan(350_000);
-    // Silence has come in time all along.
+    // A second of silence has come soon, and the rest in time all along.
     const silence = heard.filter(({ silent }) => silent);
-    expect(silence.length).toBeGreaterThan(20 * 50);
-    for (const { end, at } of silence.filter(({ start }) => start > 8 * SECOND && start < 20 * SECOND)) {
-      expect(at - end).toBeGreaterThanOrEqual(0.98 * SECOND);
-      expect(at - end).toBeLessThan(1.05 * SECOND);
+    expect(silence.length).toBeGreaterThan(18 * 50);
+    for (const { end, at } of silence.filter(({ start }) => start < 20 * SECOND)) {
+      const late = end < 4.01 * SECOND ? SECOND : 3 * SECOND;
+      expect(at - end).toBeGreaterThanOrEqual(0.98 * late);
+      expect(at - end).toBeLessThan(late + 50_000);
     }
     expect(states.slice(0, 5).map(([state, reason]) => [state, reason])).toEqual([
       ['opening', null],
@@ -190,7 +194,7 @@ describe('a stream', () => {
       ['live', null],
     ]);
     expect(source.losses['pictures before a key frame']).toBeGreaterThan(0);
-    expect(source.losses['seconds of silence put in']).toBeGreaterThan(20);
+    expect(source.losses['seconds of silence put in']).toBeGreaterThan(18);
   });
 
   test('is tried at once when it had been there, and then ever more rarely', async () => {
@@ -236,7 +240,7 @@ describe('a stream', () => {
     }));
     await pass(16);
     expect(states.at(-1)!.slice(0, 2)).toEqual(['away', 'nothing comes from it']);
-    expect(heard.at(-1)!.end).toBeGreaterThan(14.9 * SECOND);
+    expect(heard.at(-1)!.end).toBeGreaterThan(10.9 * SECOND);
     await pass(3);
     expect(open.times.length).toBe(2);
     expect(unbroken(heard)).toBe(true);
