@@ -1,11 +1,19 @@
 import { createHash, timingSafeEqual } from 'node:crypto';
 import { existsSync } from 'node:fs';
-import type { Server } from 'node:http';
+import type { IncomingMessage, Server, ServerResponse } from 'node:http';
 import { join } from 'node:path';
 import { createGzip } from 'node:zlib';
 import fastifyStatic from '@fastify/static';
 import fastifySwagger from '@fastify/swagger';
-import fastify, { LogController, type FastifyError, type FastifyReply, type FastifyRequest } from 'fastify';
+import fastify, {
+  type FastifyBaseLogger,
+  type FastifyError,
+  type FastifyInstance,
+  type FastifyReply,
+  type FastifyRequest,
+  LogController,
+  type RawServerDefault,
+} from 'fastify';
 import {
   type ZodTypeProvider,
   jsonSchemaTransform,
@@ -23,26 +31,35 @@ import { liveCaptions } from './live-captions.ts';
 import type { Log } from './log.ts';
 import type { Metrics } from './metrics.ts';
 import type { SessionView } from './protocol.ts';
-import { RecordingsShelf, keyFits } from './recordings-shelf.ts';
+import { recordingRoutes } from './recording-routes.ts';
 import { Refusal, invalid, refuse } from './refusal.ts';
 import type { SessionRegistry } from './registry.ts';
 import {
-  ApiErrorSchema,
   EngineListSchema,
   LanguageChangeSchema,
   LanguageListSchema,
   ReadySchema,
-  RecordingListSchema,
   SessionListSchema,
   SessionSchema,
   SessionSpecSchema,
   TranscriptSchema,
+  refusals,
 } from './schemas.ts';
 import type { Sessions } from './sessions.ts';
 import type { Sfu } from './sfu.ts';
 import { captionsOf, textOf, transcriptOf } from './transcript.ts';
 import { whipRoutes } from './whip/routes.ts';
 import { CORS, openWhip } from './whip/whip.ts';
+
+/** Where routes are put that are checked and described by schemas. */
+export type Api = FastifyInstance<
+  RawServerDefault,
+  IncomingMessage,
+  ServerResponse,
+  FastifyBaseLogger,
+  ZodTypeProvider
+>;
+export type Request = FastifyRequest;
 
 export interface HttpOptions {
   readonly config: Config;
@@ -126,9 +143,10 @@ export async function openHttp(
 
   const permitted = tokenCheck(config.auth.token);
   const bearerOf = (request: FastifyRequest) => /^Bearer (\S+)$/i.exec(request.headers.authorization ?? '')?.[1];
+  const allowed = (request: FastifyRequest) => permitted(bearerOf(request));
   const guarded = {
     onRequest: async (request: FastifyRequest) => {
-      if (!permitted(bearerOf(request)))
+      if (!allowed(request))
         throw refuse(
           'unauthorized',
           'This needs the gateway’s token.',
@@ -137,13 +155,11 @@ export async function openHttp(
         );
     },
   };
-  const refusals = (...statuses: readonly number[]) =>
-    Object.fromEntries(statuses.map((status) => [status, ApiErrorSchema]));
   const secured = config.auth.token === undefined ? {} : { security: [{ token: [] }] };
   const Id = z.object({ id: z.string().describe('The session’s id.') });
   /** Where to publish is told to whoever may publish. */
   const view = (session: HostedSession, request: FastifyRequest): SessionView => {
-    if (!permitted(bearerOf(request))) return session.view;
+    if (!allowed(request)) return session.view;
     const origin = `${request.protocol}://${request.host}`;
     const { source } = session.spec;
     const whip = { url: `${origin}/v1/sessions/${session.id}/whip` };
@@ -407,70 +423,12 @@ export async function openHttp(
       },
       (request, reply) => served(request, reply, request.params.id, `stills/storyboard/${request.params.file}`),
     );
-    const shelf = new RecordingsShelf(config.recordings.directory, config.auth.token);
-    v1.get(
-      '/v1/recordings',
-      {
-        ...guarded,
-        schema: {
-          summary: 'List the finished recordings, the newest first',
-          tags: ['recordings'],
-          ...secured,
-          response: { 200: RecordingListSchema, ...refusals(401) },
-        },
-      },
-      async () => ({ recordings: await shelf.list() }),
-    );
-    const Name = z.object({ name: z.string().describe('As in the list.') });
-    v1.delete(
-      '/v1/recordings/:name',
-      {
-        ...guarded,
-        schema: {
-          summary: 'Delete a recording with its pictures',
-          tags: ['recordings'],
-          ...secured,
-          params: Name,
-          response: { 204: z.undefined().describe('Deleted.'), ...refusals(401, 404) },
-        },
-      },
-      async (request, reply) => {
-        await shelf.remove(request.params.name);
-        return reply.code(204).send();
-      },
-    );
-    v1.get(
-      '/v1/recordings/:name/:key/:file',
-      {
-        schema: {
-          summary: 'A file of a recording, or a part of it (Range); the list has its address',
-          tags: ['recordings'],
-          params: Name.extend({
-            key: z.string().describe('As in the list; anything with the token.'),
-            file: z.string(),
-          }),
-          response: {
-            200: { description: 'The file.', content: { '*/*': { schema: z.any() } } },
-            206: { description: 'A part of it.', content: { '*/*': { schema: z.any() } } },
-            ...refusals(401, 404),
-          },
-        },
-      },
-      async (request, reply) => {
-        const { name, key, file } = request.params;
-        if (!keyFits(config.auth.token, name, key, Date.now()) && !permitted(bearerOf(request)))
-          throw refuse('unauthorized', 'This address is not valid any more.', 'key', 'Ask for the list again.');
-        const { range, 'if-none-match': ifNoneMatch } = request.headers;
-        const ifRange = request.headers['if-range']?.toString();
-        const piece = await shelf.open(name, file, { method: request.method, range, ifRange, ifNoneMatch });
-        reply.raw.on('close', () => piece.body.destroy());
-        // The schema is of what is read from the stream in the end.
-        return reply
-          .code(piece.status as 200)
-          .headers(piece.headers)
-          .send(piece.body);
-      },
-    );
+    recordingRoutes(v1, {
+      directory: config.recordings.directory,
+      token: config.auth.token,
+      permitted: allowed,
+      guarded,
+    });
     v1.get(
       '/v1/languages',
       { schema: { summary: 'What can be dubbed into what', tags: ['engines'], response: { 200: LanguageListSchema } } },

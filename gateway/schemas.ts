@@ -337,3 +337,7 @@ export const RecordingListSchema: z.ZodType<{ recordings: RecordingView[] }> = z
       .meta({ id: 'Recording' }),
   ),
 });
+
+/** A route's refusals, by status. */
+export const refusals = (...statuses: readonly number[]) =>
+  Object.fromEntries(statuses.map((status) => [status, ApiErrorSchema]));

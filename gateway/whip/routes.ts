@@ -1,5 +1,5 @@
 import { z } from 'zod';
-import { ApiErrorSchema } from '../schemas.ts';
+import { refusals } from '../schemas.ts';
 
 const METHODS = ['GET', 'HEAD', 'POST', 'PUT', 'PATCH', 'DELETE', 'OPTIONS'] as const;
 type Method = (typeof METHODS)[number];
@@ -14,8 +14,6 @@ interface Route {
 
 const SESSION = { id: z.string().describe('The session’s id.') };
 const RESOURCE = { ...SESSION, resource: z.string().describe('As the Location of the answer has it.') };
-const refused = (...statuses: readonly number[]) =>
-  Object.fromEntries(statuses.map((status) => [status, ApiErrorSchema]));
 const text = (type: string, description: string) => ({ description, content: { [type]: { schema: z.string() } } });
 const done = (description: string) => z.undefined().describe(description);
 
@@ -51,7 +49,7 @@ export function whipRoutes(secured: object): Route[] {
               }),
           response: {
             201: text('application/sdp', 'The answer. Location is the resource, ETag its ICE session.'),
-            ...refused(400, ...also, 404, 406, 409, 413, 415, 422, 503),
+            ...refusals(400, ...also, 404, 406, 409, 413, 415, 422, 503),
           },
         },
       },
@@ -66,7 +64,7 @@ export function whipRoutes(secured: object): Route[] {
           response: {
             200: text('application/trickle-ice-sdpfrag', 'ICE was restarted: the gateway’s new side of it.'),
             204: done('Taken.'),
-            ...refused(400, ...also, 404, 412, 415, 428),
+            ...refusals(400, ...also, 404, 412, 415, 428),
           },
         },
       },
@@ -77,7 +75,7 @@ export function whipRoutes(secured: object): Route[] {
         schema: {
           summary: whip ? 'Stop publishing' : 'Stop watching',
           ...{ tags, ...guard, params: z.object(RESOURCE) },
-          response: { 200: done('It is over.'), ...refused(...also, 404) },
+          response: { 200: done('It is over.'), ...refusals(...also, 404) },
         },
       },
     ];
@@ -92,7 +90,7 @@ export function whipRoutes(secured: object): Route[] {
           body: z.object({ language: z.string().describe('BCP 47, or "original".') }),
           response: {
             200: z.object({ language: z.string(), track: z.string() }).describe('What is heard from now on.'),
-            ...refused(400, 404, 409, 415),
+            ...refusals(400, 404, 409, 415),
           },
         },
       });
