@@ -22,7 +22,7 @@ import { Unbroken } from './unbroken.ts';
 
 /** `opening`: it has not come yet. `away`: it has been tried in vain, or came and stopped; it is tried again. */
 export type SourceState = 'opening' | 'live' | 'away';
-/** `arrival`: it comes in real time. `clock`: it comes in bursts, and is held until its time. */
+/** `arrival`: it comes in real time. `clock`: it may come in bursts, and is held until its time unless it turns out not to. */
 export type Pace = 'arrival' | 'clock';
 
 export interface StreamSourceOptions {
@@ -49,6 +49,10 @@ const BEHIND = seconds(5);
 /** What a source brings at first, in a burst, until its shortest way is known. */
 const SETTLE = ms(300);
 const GATHERED = 2_000;
+/** What has no end and brought no more than that in so long comes in real time; beyond so much of it, it does not. */
+const WATCHED = seconds(1);
+const REAL_TIME = seconds(1.5);
+const FAR = seconds(15);
 /** Sound that stopped is followed by so much silence soon, which ends what somebody was saying. */
 const SLACK = seconds(1);
 /** A source that brings nothing for so long is away; after so long more it is opened again. */
@@ -59,6 +63,7 @@ const LIVED = seconds(5);
 const SILENT = 'nothing comes from it';
 const SOONEST = seconds(0.5);
 const SLOWEST = seconds(15);
+const LISTS = /^(hls|dash)\b/;
 /** Pictures have different times however they come: more than one tick of RTP's 90 kHz clock apart. */
 const INSTANT = ms(1);
 /** Picture ids of a process that takes over go on beyond its predecessor's: no camera takes more than 100 a second. */
@@ -89,6 +94,8 @@ export class StreamSource {
   /** What has come of a reading whose shortest way is not known yet. */
   #gathered: Gathered[] | undefined;
   #came: ClockTime;
+  /** The reading comes in real time. */
+  #inTime = false;
   #holding = false;
   #begun = false;
   /** Where sound ended when the source went away. */
@@ -98,13 +105,12 @@ export class StreamSource {
 
   /** Begins at once, and goes on until `scope` closes. */
   constructor(options: StreamSourceOptions, scope: Scope) {
-    const { clock, pace, resume } = options;
+    const { clock, resume } = options;
     this.#options = options;
     this.#scope = scope;
     this.#behind = options.behind ?? BEHIND;
     this.#times = new StreamTimes({
       ...{ ahead: AHEAD, behind: this.#behind },
-      measured: pace === 'arrival',
       anchor: resume,
     });
     this.#came = clock.now();
@@ -142,7 +148,7 @@ export class StreamSource {
   tick(): void {
     const now = this.#options.clock.now();
     const gathered = this.#gathered;
-    if (gathered?.[0] && between(gathered[0].came, now) >= SETTLE) this.#settle();
+    if (gathered?.[0] && this.#isSettled(gathered, now)) this.#settle();
     const quiet = this.#holding ? 0 : between(this.#came, now);
     if (this.#told.state === 'live' && quiet > STALLED) this.#tell('away', SILENT);
     // Its predecessor had a source, which has had time to come to us.
@@ -214,26 +220,49 @@ export class StreamSource {
       sink.format(formatOf(video.codec));
     } else if (!video && !this.#formatted) sink.format(null);
     this.#formatted = true;
+    // Lists bring a segment at a time.
+    const mayBeLive = pace === 'clock' && programme.info.duration === null && !LISTS.test(programme.info.container);
+    this.#inTime = pace === 'arrival';
     let begun = false;
-    if (pace === 'arrival') this.#gathered = [];
+    const held = async (item: ProgrammeItem) => {
+      const now = clock.now();
+      if (!begun) this.#begin(item.start, now - item.start);
+      begun = true;
+      const start = this.#times.place(timed(item), now, this.#least);
+      await this.#hold(item, start, scope);
+      this.#give(item, start);
+    };
+    if (this.#inTime || mayBeLive) this.#gathered = [];
     for await (const item of programme) {
       const now = (this.#came = clock.now());
-      if (this.#gathered) {
+      const gathered = this.#gathered;
+      if (gathered) {
         // Its buffer is borrowed.
         const kept = item.kind === 'audio' ? { ...item, pcm: item.pcm.slice() } : item;
-        this.#gathered.push({ item: kept, came: now });
-        if (this.#gathered.length >= GATHERED) this.#settle();
-        continue;
-      }
-      if (pace === 'clock' && !begun) {
-        begun = true;
-        this.#begin(item.start, now - item.start);
-      }
-      const start = this.#times.place(timed(item), now, this.#least);
-      if (pace === 'clock') await this.#hold(item, start, scope);
-      this.#give(item, start);
+        gathered.push({ item: kept, came: now });
+        const enough = gathered.length >= GATHERED || between(gathered[0]!.item.start, item.start) > FAR;
+        if (enough && this.#inTime) this.#settle();
+        else if (enough) {
+          this.#gathered = undefined;
+          for (const { item } of gathered) await held(item);
+        }
+      } else if (this.#inTime) this.#give(item, this.#times.place(timed(item), now, this.#least));
+      else await held(item);
     }
-    if (this.#gathered && this.#gathered.length > 0) this.#settle();
+    const rest = this.#gathered ?? [];
+    if (this.#inTime && rest.length > 0) this.#settle();
+    this.#gathered = undefined;
+    if (!this.#inTime) for (const { item } of rest) await held(item);
+  }
+
+  /** Whether it is known how what has come so far comes. */
+  #isSettled(gathered: readonly Gathered[], now: ClockTime): boolean {
+    const [first] = gathered;
+    if (!first) return false;
+    if (this.#inTime) return between(first.came, now) >= SETTLE;
+    const before = gathered.findLast(({ came }) => between(came, now) >= WATCHED);
+    const last = gathered.at(-1);
+    return !!before && !!last && between(timed(before.item).due, timed(last.item).due) <= REAL_TIME;
   }
 
   /** The shortest way of what has come so far is that of the reading. */
@@ -242,6 +271,8 @@ export class StreamSource {
     this.#gathered = undefined;
     const [first] = gathered;
     if (!first) return;
+    this.#inTime = true;
+    this.#times.allow(AHEAD);
     let [origin, newest, burst] = [Infinity, timed(first.item).due, 0];
     for (const { item, came } of gathered) {
       const { due } = timed(item);
@@ -256,7 +287,7 @@ export class StreamSource {
   }
 
   #begin(first: MediaTime, origin: number): void {
-    this.#times.begin(first, origin, this.#least, this.#options.clock.now());
+    this.#times.begin(first, origin, this.#least, this.#options.clock.now(), this.#inTime);
     if (this.#begun) return;
     this.#begun = true;
     const { anchor } = this.#times;

@@ -12,8 +12,6 @@ export interface StreamTimesOptions {
   readonly ahead: Span;
   /** An item that comes so much after its time has jumped, or the source has stalled. */
   readonly behind: Span;
-  /** Whether items come in real time, so that their arrival tells how the source's clock runs. */
-  readonly measured: boolean;
   /** Go on with a programme that began so. */
   readonly anchor?: Anchor | undefined;
 }
@@ -38,6 +36,7 @@ export class StreamTimes {
   #last: MediaTime | undefined;
   #jumps = 0;
   #ahead: Span;
+  #measured = false;
 
   constructor(options: StreamTimesOptions) {
     this.#options = options;
@@ -53,7 +52,7 @@ export class StreamTimes {
   get reading(): Anchor | undefined {
     const anchor = this.#anchor;
     if (!anchor || this.#last === undefined) return anchor;
-    const transit = this.#options.measured ? (this.#floor.value ?? 0) : 0;
+    const transit = this.#measured ? (this.#floor.value ?? 0) : 0;
     return { media: this.#last, clock: Math.round(clockAt(anchor, this.#last) + transit) as ClockTime };
   }
   /** How often time stamps jumped. */
@@ -72,11 +71,13 @@ export class StreamTimes {
    * @param origin clock time less programme time of whatever came by the shortest way, µs
    * @param least nothing is placed before it, unless the source comes in real time: what of its beginning is late then has
    *   no place, and does not make all that follows as late
+   * @param measured whether items come in real time, so that their arrival tells how the source's clock runs
    */
-  begin(first: MediaTime, origin: number, least: MediaTime, now: ClockTime): void {
+  begin(first: MediaTime, origin: number, least: MediaTime, now: ClockTime, measured: boolean): void {
+    this.#measured = measured;
     this.#anchor ??= { media: at(0), clock: Math.round(origin + first) as ClockTime };
     const offset = this.#anchor.media - this.#anchor.clock + origin;
-    this.#offset = this.#options.measured ? offset : Math.max(offset, least - first);
+    this.#offset = measured ? offset : Math.max(offset, least - first);
     this.#old = undefined;
     this.#floor.clear();
     // What had to be placed later than it came keeps coming that much before its time.
@@ -91,7 +92,7 @@ export class StreamTimes {
   place(item: Timed, now: ClockTime, least: MediaTime, burst = false): MediaTime {
     const anchor = this.#anchor;
     if (!anchor) throw new TypeError('Cannot place an item before the reading has begun');
-    const { measured } = this.#options;
+    const measured = this.#measured;
     const behind = burst ? Infinity : this.#options.behind;
     const usual = measured ? (this.#floor.value ?? 0) : 0;
     const late = (offset: number) => between(clockAt(anchor, at(item.due + offset)), now) - usual;

@@ -123,6 +123,22 @@ describe('a stream', () => {
     expect(clock.now() - came).toBeLessThan(45_000);
   });
 
+  test('that may come in bursts and comes in real time is as late as what comes the shortest way', async () => {
+    const { heard, source, clock, pass } = start(
+      () => ({ ...{ info: infoOf('VP8'), items: both(9), paced: true, burst: 225, hangs: true } }),
+      { pace: 'clock' },
+    );
+    await pass(0.9);
+    expect(heard).toEqual([]);
+    await pass(4);
+    // Some 3 s came at once.
+    const { media, clock: came } = source.anchor!;
+    expect(Math.abs(media - heard.at(-1)!.end)).toBeLessThan(25_000);
+    expect(clock.now() - came).toBeLessThan(45_000);
+    expect(unbroken(heard)).toBe(true);
+    expect(source.losses['jumps of source time']).toBe(0);
+  });
+
   test('that begins with more than it may be late has not jumped, at first nor when it is back', async () => {
     const { clock, heard, seen, source, pass } = start(
       (opening) => {
@@ -147,10 +163,12 @@ describe('a stream', () => {
     expect(heard[again]!.at - heard[again]!.start).toBeLessThan(1.1 * SECOND);
   });
 
-  test('that comes in bursts is held until its time', async () => {
-    const { heard, seen, states, pass } = start(() => ({ info: infoOf('VP8'), items: both(3), hangs: true }), {
-      pace: 'clock',
-    });
+  test.each([
+    ['a list', 'hls', 3],
+    ['a file that does not say how long it is', 'mpegts', 30],
+  ] as const)('that comes in bursts is held until its time: %s', async (_, container, length) => {
+    const info = { ...infoOf('VP8'), container };
+    const { heard, seen, states, pass } = start(() => ({ info, items: both(length), hangs: true }), { pace: 'clock' });
     await pass(2);
     expect(Math.abs(heard.at(-1)!.end - 2 * SECOND)).toBeLessThan(45_000);
     expect(Math.abs(seen.at(-1)!.start - 2 * SECOND)).toBeLessThan(65_000);
