@@ -10,6 +10,7 @@ import { CHROMIUM_PAGE, type House, type InDoor, NotHere, type Pictures } from '
 import { type Measured, measured, unmeasured } from './measured.ts';
 import { now } from './paced.ts';
 import { type Viewer, freeTcp, watch } from './programs.ts';
+import { RATE } from './reel.ts';
 
 /** The programme's delay in these sessions, seconds: the least there is. */
 export const DELAY = 2;
@@ -39,7 +40,7 @@ export async function measureIn(door: InDoor, options: InOptions, scope: Scope):
     const way = await throughSession(door, options, own);
     await own.close();
     const direct = await peerOf(door, options, scope.child(`${door.name} peer`));
-    return measured(description, way, DELAY * 1_000, direct);
+    return measured(description, way, DELAY * 1_000, options.seconds * RATE, direct);
   } catch (failure) {
     if (scope.signal.aborted) throw failure;
     const why = failure instanceof Error ? failure.message : String(failure);
