@@ -80,7 +80,7 @@ lips --gpu:
   --step           without a GPU: run every network once on the CPU and check what it makes
 doors:
   --only LIST      ways by name, comma-separated, as in srt,in/hls,out/webrtc
-  --seconds N      how long to measure each (default: 8)
+  --seconds N      how long to measure each (default: 5)
   --markdown       print the table of docs/interop.md in place of the figures
   --media DIR      as for quality
 all:
@@ -292,7 +292,7 @@ async function run(scope: Scope): Promise<number> {
     }
     case 'doors': {
       const { only, markdown } = values;
-      const length = seconds('seconds', values.seconds, 8);
+      const length = seconds('seconds', values.seconds, 5);
       if (length > 20) throw new UsageError(`--seconds is 20 at most for doors, received ${values.seconds}`);
       return anyFailed(await doors({ only, seconds: length, media: resolve(values.media), out, markdown }, scope))
         ? 1

@@ -7,7 +7,7 @@ import type { Config } from './config.ts';
 import type { Audience, HostedSession } from './hosted-session.ts';
 import type { Log } from './log.ts';
 import type { FromOutlets, TapTrack, ToOutlets } from './outlet/ipc.ts';
-import type { Event } from './protocol.ts';
+import type { Event, TrackId } from './protocol.ts';
 import { refuse } from './refusal.ts';
 import { RestartPolicy } from './restart-policy.ts';
 import { type Room, plain, streamOf } from './room.ts';
@@ -32,7 +32,7 @@ export interface OutletsOptions {
 interface Attached {
   readonly room: Room;
   readonly transport: PlainTransport;
-  readonly consumers: Map<string, { readonly consumer: Consumer; readonly track: TapTrack }>;
+  readonly consumers: Map<TrackId, { readonly consumer: Consumer; readonly track: TapTrack }>;
 }
 
 /**
@@ -205,7 +205,9 @@ export class HostedOutlets implements Audience {
     this.#attached = attached;
     const wanted = this.#session.tracks.filter(({ id }) => !id.startsWith('voice:'));
     for (const [id, { consumer }] of attached.consumers) {
-      if (!consumer.closed && wanted.some((track) => track.id === id)) continue;
+      // A consumer hears a moment later that its track has become another one.
+      const current = room.offered(id)?.id === consumer.producerId;
+      if (!consumer.closed && current && wanted.some((track) => track.id === id)) continue;
       consumer.close();
       attached.consumers.delete(id);
     }

@@ -6,7 +6,7 @@ import { type MediaTime, type Span, at, between, later, ms, toMs } from './time.
 type Picture = Extract<ProgrammeItem, { kind: 'video' }>;
 /** What a 4 s interval measures as. */
 const SLACK = ms(200);
-/** So many pictures before the one before them within one interval are B-frames; fewer are a clock that was set. */
+/** So many steps back within one interval are B-frames; fewer are a clock that was set. */
 const REORDERED = 3;
 
 /**
@@ -17,7 +17,9 @@ export class PictureWatch {
   readonly #longest: Span;
   #key: MediaTime | undefined;
   #began = false;
+  /** Of the last picture: when it came to be shown, and when its source said. */
   #last: MediaTime | undefined;
+  #said: MediaTime | undefined;
   #back = 0;
 
   constructor(longest: Span) {
@@ -37,13 +39,15 @@ export class PictureWatch {
       throw new PicturesUnfit(`a late joiner would wait more than ${toMs(this.#longest) / 1_000} s for a key frame`);
     }
     if (!this.#began) return undefined;
-    const last = this.#last;
-    if (last !== undefined && picture.start < last) {
+    // A clock that is set back steps once, however long its pictures have to catch up.
+    if (this.#said !== undefined && picture.start < this.#said) {
       this.#back += 1;
       if (this.#back >= REORDERED && Number.isFinite(this.#longest)) {
         throw new PicturesUnfit('it has B-frames, which a live stream cannot carry');
       }
     }
+    this.#said = picture.start;
+    const last = this.#last;
     const start = last === undefined || picture.start > last ? picture.start : later(at(last), ms(1));
     this.#last = start;
     return { ...picture, start, keyFrame };

@@ -35,7 +35,7 @@ export class UnknownDoor extends Error {}
 
 const CLIP = 'talking/open-dubbing/englishvideo.mp4';
 /** What opening and settling takes beside measuring, seconds: as long a reel is needed. */
-const OPENING = 40;
+const OPENING = 60;
 const BROWSERS_ALONE = 3;
 const RESOLUTION = 1;
 

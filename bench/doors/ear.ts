@@ -49,7 +49,7 @@ export async function listen(session: HostedSession, scope: Scope): Promise<Ear>
   let stream: Stream | undefined;
   // A source's codec is known only when it has come: the track is another one then, and what came before was a slate.
   const attach = async () => {
-    if (scope.signal.aborted || stream?.closed === false) return;
+    if (scope.signal.aborted || stream?.current) return;
     stream = await consume(session, transport);
     [came, sequences] = [[], new Unwrapper(16)];
     await stream.resume();
@@ -79,7 +79,7 @@ export async function listen(session: HostedSession, scope: Scope): Promise<Ear>
       return came.length;
     },
     said: () =>
-      `${stream?.codec} is ${stream?.closed ? 'closed' : 'open'}, the session is ${session.state} with ${session.tracks.map(({ id }) => id).join(', ')}`,
+      `${stream?.codec} is ${stream?.current ? 'open' : 'closed'}, the session is ${session.state} with ${session.tracks.map(({ id }) => id).join(', ')}`,
     async pictures() {
       const codec = stream!.codec;
       const whole = picturesIn(came, codec);
@@ -93,7 +93,8 @@ interface Stream {
   readonly ssrc: number;
   readonly payloadType: number;
   readonly codec: VideoCodec;
-  readonly closed: boolean;
+  /** Whether it is the track's that the session has now. */
+  readonly current: boolean;
   resume(): Promise<void>;
 }
 
@@ -104,8 +105,9 @@ async function consume(session: HostedSession, transport: PlainTransport): Promi
   const codec = (mimeType.split('/')[1] ?? '') as VideoCodec;
   return {
     ...{ ssrc, payloadType, codec },
-    get closed() {
-      return consumer.closed;
+    get current() {
+      // A consumer hears a moment later that its track has become another one.
+      return !consumer.closed && room.offered('video')?.id === consumer.producerId;
     },
     resume: () => consumer.resume(),
   };

@@ -10,12 +10,15 @@ import { CHROMIUM_PAGE, type House, type InDoor, NotHere, type Pictures } from '
 import { type Measured, measured, unmeasured } from './measured.ts';
 import { now } from './paced.ts';
 import { type Viewer, freeTcp, watch } from './programs.ts';
+import { RATE } from './reel.ts';
 
 /** The programme's delay in these sessions, seconds: the least there is. */
 export const DELAY = 2;
 /** What a reading does to find its place is over by then, ms. */
 const SETTLED = 2_000;
 const OPENS = 40;
+/** The peer is only compared with: it has less time, so that all doors together take no more than five minutes. */
+const PEER = { settled: 1_000, seconds: 3 };
 
 export interface InOptions {
   readonly house: House;
@@ -39,7 +42,7 @@ export async function measureIn(door: InDoor, options: InOptions, scope: Scope):
     const way = await throughSession(door, options, own);
     await own.close();
     const direct = await peerOf(door, options, scope.child(`${door.name} peer`));
-    return measured(description, way, DELAY * 1_000, direct);
+    return measured(description, way, DELAY * 1_000, options.seconds * RATE, direct);
   } catch (failure) {
     if (scope.signal.aborted) throw failure;
     const why = failure instanceof Error ? failure.message : String(failure);
@@ -98,8 +101,8 @@ async function peerOf(door: InDoor, options: InOptions, scope: Scope): Promise<F
       if (tries > 300) throw new Error(`FFmpeg shows nothing: ${viewer.said()}`);
       await sleep(50, undefined, { signal: scope.signal });
     }
-    const since = now() + SETTLED;
-    await sleep(SETTLED + Math.min(options.seconds, 6) * 1_000, undefined, { signal: scope.signal });
+    const since = now() + PEER.settled;
+    await sleep(PEER.settled + Math.min(options.seconds, PEER.seconds) * 1_000, undefined, { signal: scope.signal });
     return figureOf(journey(await sent(), viewer.seen, since));
   } finally {
     await scope.close();

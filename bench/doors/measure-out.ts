@@ -11,6 +11,7 @@ import { carrying } from './measure-in.ts';
 import { type Measured, measured, unmeasured } from './measured.ts';
 import { type OutDoor, type Showing, listeners } from './out-doors.ts';
 import { now } from './paced.ts';
+import { RATE } from './reel.ts';
 
 /** What a client does to catch up when it begins is over by then, ms. */
 const SETTLED = 3_000;
@@ -49,7 +50,7 @@ export async function measureOut(doors: readonly OutDoor[], options: OutOptions,
     const reference = await ear.pictures();
     return doors.map((door) => {
       const outcome = watched.find((each) => each.door === door)?.outcome;
-      return outcome ? rowOf(door, outcome, reference) : lacking(door, house);
+      return outcome ? rowOf(door, outcome, reference, options.seconds * RATE) : lacking(door, house);
     });
   } finally {
     await own.close();
@@ -59,9 +60,9 @@ export async function measureOut(doors: readonly OutDoor[], options: OutOptions,
 const lacking = (door: OutDoor, house: House): Measured =>
   unmeasured({ side: 'out', drawn: door.alone, ...door }, 'lacking', door.lacking(house) ?? 'it was not tried');
 
-function rowOf(door: OutDoor, outcome: Watched['outcome'], reference: readonly Seen[]): Measured {
+function rowOf(door: OutDoor, outcome: Watched['outcome'], reference: readonly Seen[], sent: number): Measured {
   const description = { side: 'out' as const, drawn: door.alone, ...door };
-  if ('way' in outcome) return measured(description, outcome.way(reference), 0, undefined, door.note);
+  if ('way' in outcome) return measured(description, outcome.way(reference), 0, sent, undefined, door.note);
   const { failure } = outcome;
   const why = failure instanceof Error ? failure.message : String(failure);
   return unmeasured(description, failure instanceof NotHere ? 'not in this build' : 'failed', why);

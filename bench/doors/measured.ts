@@ -28,16 +28,26 @@ export const unmeasured = (door: Description, state: Measured['state'], why: str
   ...{ state, why, points: [] },
 });
 
-/** @param less what is not the door's, ms: the delay that the programme is asked to have */
+/** With less than this share of the pictures that were sent meanwhile a door does not work. */
+const LEAST = 0.5;
+
+/**
+ * @param less what is not the door's, ms: the delay that the programme is asked to have
+ * @param sent pictures in the time that was measured
+ */
 export function measured(
   door: Description,
   way: Journey,
   less: number,
+  sent: number,
   peer: Figure | undefined,
   why?: string,
 ): Measured {
   const figure = figureOf(way, less);
-  if (!figure) return unmeasured(door, 'failed', why ?? 'no picture came through');
+  if (!figure) return unmeasured(door, 'failed', 'no picture came through');
+  if (figure.pictures < sent * LEAST) {
+    return unmeasured(door, 'failed', `${figure.pictures} of ${sent} pictures came through`);
+  }
   const begun = way.took[0]?.at ?? 0;
   const points = way.took.map(({ at, ms }) => [(at - begun) / 1_000, ms - less] as const);
   return { ...pick(door), state: 'works', figure, ...(peer && { peer }), points, ...(why !== undefined && { why }) };

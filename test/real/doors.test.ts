@@ -2,7 +2,7 @@ import { type ChildProcess, execFileSync, spawn, spawnSync } from 'node:child_pr
 import { once } from 'node:events';
 import { mkdtempSync, readdirSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
-import { join } from 'node:path';
+import { basename, join } from 'node:path';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
 import { Config } from '../../gateway/config.ts';
 import { silent } from '../../gateway/log.ts';
@@ -12,6 +12,7 @@ import { type Gateway, serve } from '../../gateway/serve.ts';
 import { Scope } from '../../media/scope.ts';
 import { ask, eventually } from '../fakes/gateway.ts';
 import { missing, recording } from '../fakes/recordings.ts';
+import { noRtspServer, rtspServer } from '../fakes/rtsp-server.ts';
 
 const CLIP = 'talking/open-dubbing/englishvideo.mp4';
 const srt = / srt\b/.test(
@@ -119,4 +120,36 @@ describe.skipIf(why)(`real recordings (${why ?? 'there'})`, () => {
       expect(found.filter((line) => line.startsWith('audio')).sort()).toEqual(['audio,cat', 'audio,eng', 'audio,spa']);
     }
   }, 150_000);
+
+  test.skipIf(noRtspServer)(
+    `what a camera has by RTSP is fetched, and seen by viewers (${noRtspServer ?? 'there'})`,
+    async () => {
+      await using scope = new Scope('camera');
+      const file = join(folder, '..', `${basename(folder)}.mp4`);
+      scope.defer(() => rmSync(file, { force: true }));
+      const encoded = ['-vf', 'scale=360:240', '-c:v', 'libx264', '-preset', 'ultrafast', '-bf', '0', '-g', '25'];
+      const input = ['-v', 'error', '-stream_loop', '-1', '-i', recording(CLIP), '-t', '40'];
+      execFileSync('ffmpeg', [...input, ...encoded, '-pix_fmt', 'yuv420p', '-c:a', 'aac', '-y', file]);
+      const { url } = await rtspServer(file, { sound: 'aac' }, scope);
+      const { body } = await ask<SessionView>(gateway, 'POST', '/v1/sessions', {
+        ...{ source: { kind: 'url', url, transport: 'tcp' }, from: 'en', to: [], delay: 3, lips: 'off' },
+      });
+      const session = gateway.sessions.get(body.id);
+      await eventually(() => session.state === 'live', 'the session is live', SOON);
+      const poster = () => fetch(new URL(`/v1/sessions/${body.id}/poster.jpg`, gateway.url));
+      const seen = await eventually(
+        async () => {
+          const answer = await poster();
+          return answer.status === 200 && Buffer.from(await answer.arrayBuffer());
+        },
+        'a picture',
+        SOON,
+      );
+      expect(seen.readUInt16BE(0)).toBe(0xffd8);
+      expect(session.tracks.map(({ id }) => id)).toEqual(['original', 'video']);
+      expect([session.state, session.view.reason, session.restarts]).toEqual(['live', null, 0]);
+      expect((await ask(gateway, 'DELETE', `/v1/sessions/${body.id}`)).status).toBe(204);
+    },
+    120_000,
+  );
 });

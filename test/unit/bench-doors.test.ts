@@ -162,10 +162,10 @@ describe('a result', () => {
   const way = (ms: number, lost = 0) => ({ took: [0, 40, 80].map((at) => ({ at, ms })), lost });
   const peer = figureOf(way(50));
   const rows: Measured[] = [
-    measured(door('in', 'rtp'), way(2_100), 2_000, peer),
-    measured(door('in', 'srt'), way(2_350), 2_000, peer),
+    measured(door('in', 'rtp'), way(2_100), 2_000, 3, peer),
+    measured(door('in', 'srt'), way(2_350), 2_000, 3, peer),
     unmeasured(door('in', 'whip'), 'not in this build', 'POST …/whip answers 404'),
-    measured(door('out', 'dash'), way(1_500), 0, undefined),
+    measured(door('out', 'dash'), way(1_500), 0, 3, undefined),
     unmeasured(door('out', 'll-hls'), 'lacking', 'no Chromium'),
   ];
   const result = (all: readonly Measured[]) => ({
@@ -190,12 +190,16 @@ describe('a result', () => {
   test('passes where doors are lacking, and fails where one does not work or a picture is lost', () => {
     expect(anyFailed(doorsVerdicts(rows))).toBe(false);
     expect(anyFailed(doorsVerdicts([...rows, unmeasured(door('out', 'srt'), 'failed', 'it broke')]))).toBe(true);
-    expect(anyFailed(doorsVerdicts([...rows, measured(door('out', 'srt'), way(90, 1), 0, undefined)]))).toBe(true);
+    expect(anyFailed(doorsVerdicts([...rows, measured(door('out', 'srt'), way(90, 1), 0, 4, undefined)]))).toBe(true);
     const page = { ...door('out', 'webrtc'), drawn: true };
-    expect(anyFailed(doorsVerdicts([...rows, measured(page, way(90, 1), 0, undefined)]))).toBe(false);
+    expect(anyFailed(doorsVerdicts([...rows, measured(page, way(90, 1), 0, 4, undefined)]))).toBe(false);
   });
 
-  test('nothing that came through is a failure', () => {
-    expect(measured(door('out', 'srt'), { took: [], lost: 0 }, 0, undefined).state).toBe('failed');
+  test('nothing that came through is a failure, and so is less than half', () => {
+    expect(measured(door('out', 'srt'), { took: [], lost: 0 }, 0, 3, undefined).state).toBe('failed');
+    expect(measured(door('out', 'srt'), way(90), 0, 6, undefined).state).toBe('works');
+    expect(measured(door('out', 'srt'), way(90), 0, 7, undefined)).toMatchObject({
+      ...{ state: 'failed', why: '3 of 7 pictures came through' },
+    });
   });
 });
