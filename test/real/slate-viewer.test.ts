@@ -12,7 +12,7 @@ import type { SessionView } from '../../gateway/protocol.ts';
 import { ask, eventually } from '../fakes/gateway.ts';
 import { missing, recording } from '../fakes/recordings.ts';
 import { WEBCAM } from '../fakes/talking-clips.ts';
-import { Broadcast, lacking, log } from './broadcast.ts';
+import { Broadcast, dubbed, lacking, log } from './broadcast.ts';
 
 const srt = / srt\b/.test(
   spawnSync('ffmpeg', ['-hide_banner', '-protocols']).stdout?.toString().replaceAll('\n', ' ') ?? '',
@@ -138,16 +138,22 @@ describe.skipIf(why)(`a viewer whose source goes away and comes back${why ? ` (s
     );
   });
 
-  test('sees a slate between two publishers’ pages, on one connection', async () => {
+  test('sees a slate between two publishers’ pages, and hears the second dubbed, on one connection', async () => {
     const spec = SessionSpec.parse({ name: 'Talk', source: { kind: 'webrtc' }, delay: 2, lips: 'off' });
     const session = await broadcast.gateway.sessions.create(spec);
     const first = await broadcast.publish(session);
+    let lines = 0;
     const page = await goesOn(
       session,
       () => first.context().close(),
-      () => broadcast.publish(session),
+      async () => {
+        lines = dubbed(session).length;
+        await broadcast.publish(session);
+      },
     );
     expect(await page.evaluate('window.livedub.connected')).toBe(true);
+    await page.waitForFunction('window.livedub.audioLevel > 0.01', undefined, { timeout: 20_000 });
+    await eventually(() => dubbed(session).length > lines, 'a dub of the second publisher', 30_000);
   });
 });
 
