@@ -15,7 +15,7 @@ const PACED = [
   'model-download',
   'output',
   'push*',
-  'recording*',
+  'recording-outlet',
   'remote-lips',
   'rtmp*',
   'rtsp',
