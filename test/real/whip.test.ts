@@ -22,16 +22,19 @@ describe.skipIf(noChromium)(`WHIP${noChromium ? ` (skipped: ${noChromium})` : ''
   let gateway: Gateway;
   let browser: WhipBrowser;
   let bench: WhipPage;
+  /** Has a session that nothing else is done to. */
+  let apart: Gateway;
   let abandoned: HostedSession;
   const peers: WebrtcPeer[] = [];
   const folder = mkdtempSync(join(tmpdir(), 'livedub-whip-'));
   beforeAll(async () => {
-    gateway = await openGateway({ auth: { token: TOKEN }, rtc: { workers: 1, iceServers: [ICE] } });
+    const config = { auth: { token: TOKEN }, rtc: { workers: 1, iceServers: [ICE] } };
+    [gateway, apart] = await Promise.all([openGateway(config), openGateway(config)]);
     browser = await WhipBrowser.open(gateway.url);
     bench = await browser.page();
     // What becomes of it is seen at the end.
-    abandoned = await created();
-    const doomed = await WhipBrowser.open(gateway.url);
+    abandoned = await created({}, apart);
+    const doomed = await WhipBrowser.open(apart.url);
     await (await doomed.page()).publish(whip(abandoned), 'video/VP8', { token: TOKEN });
     await pictured(abandoned);
     await (await doomed.page()).watch(whep(abandoned));
@@ -41,11 +44,11 @@ describe.skipIf(noChromium)(`WHIP${noChromium ? ` (skipped: ${noChromium})` : ''
     for (const peer of peers) peer.kill();
     rmSync(folder, { recursive: true });
     await browser?.close();
-    await gateway?.close();
+    await Promise.all([gateway?.close(), apart?.close()]);
   });
-  const created = async (spec: object = {}): Promise<HostedSession> => {
-    const { body } = await ask(gateway, 'POST', '/v1/sessions', { to: ['es', 'de'], ...spec }, BEARER);
-    return gateway.sessions.get(body.id);
+  const created = async (spec: object = {}, by = gateway): Promise<HostedSession> => {
+    const { body } = await ask(by, 'POST', '/v1/sessions', { to: ['es', 'de'], ...spec }, BEARER);
+    return by.sessions.get(body.id);
   };
   /** What Chromium offers that nobody connects with afterwards. */
   const offer = (direction: 'sendonly' | 'recvonly', ...kinds: readonly string[]) =>
