@@ -277,8 +277,10 @@ describe.skipIf(lacking)(`mouths of a live session (needs ${lacking ?? 'all it n
 
     test('a driver that is always late never touches the picture', async () => {
       const opened = await scripted('is late');
-      await eventually(() => lines(opened) > 1, 'dubbed lines', 60_000);
-      await eventually(() => opened.pictures('video:es').length > 400, 'pictures', 60_000);
+      const dubbed = () => opened.of('line').flatMap(({ line }) => line.dub ?? []);
+      await eventually(() => dubbed().length > 0, 'a dubbed line', 60_000);
+      const over = () => (opened.pictures('video:es').at(-1)?.stamp ?? 0) / 90_000 > dubbed()[0]!.end / 1e6 + 1;
+      await eventually(over, 'pictures of all of it', 60_000);
       expect(compared(opened).stretches).toEqual([]);
       log('driver always late', goesOn(opened, 40));
       sounds(opened);

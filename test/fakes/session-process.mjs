@@ -129,7 +129,8 @@ function report() {
   const cue = {
     id: `${seen.generation}-${spoken}`,
     speaker: 'speaker 1',
-    start: media - 500_000,
+    // What is shown before the programme begins is no caption.
+    start: Math.max(0, media - 500_000),
     end: media,
     draft: false,
   };

@@ -36,7 +36,7 @@ describe.skipIf(why)(`a real broadcast (${why ?? 'can be made'})`, () => {
   test('what comes in by SRT goes out as Low-Latency HLS that keeps every rule, with sound in its place in every language, and captions', async () => {
     const scope = new Scope('broadcast test');
     try {
-      const options = { minutes: 0.3, file: recording(CLIP), to: ['es', 'ca'], delay: 4, out: '' };
+      const options = { minutes: 0.2, file: recording(CLIP), to: ['es', 'ca'], delay: 4, out: '' };
       const { checked, measured, atSource } = await watchBroadcast(options, scope, () => {});
       const live = checked.renditions.flatMap(({ punctuality }) => punctuality ?? []);
       const onTime = live.reduce((sum, one) => sum + one.onTime, 0) / live.reduce((sum, one) => sum + one.parts, 0);

@@ -19,8 +19,6 @@ import { WEBCAM } from '../fakes/talking-clips.ts';
 
 const has = (program: string, ...args: string[]) => spawnSync(program, args).status === 0;
 const why = has('ffmpeg', '-version') ? missing(WEBCAM.file) : 'no ffmpeg: apt-get install ffmpeg';
-const noGstreamer =
-  has('gst-inspect-1.0', 'rtmp2sink') && has('gst-inspect-1.0', 'flvmux') ? undefined : 'no GStreamer with rtmp2sink';
 /** Milliseconds that something of a real session may take here. */
 const SOON = 40_000;
 const TOKEN = 'sixteen-letters-or-more';
@@ -159,20 +157,4 @@ describe.skipIf(why)(`real recordings (${why ?? 'there'})`, () => {
       'The source is away: the encoder sends HEVC (H.265) by Enhanced RTMP; set it to H.264 (AVC) pictures and AAC sound.',
     );
   }, 60_000);
-
-  test.skipIf(noGstreamer)(
-    `GStreamer’s rtmp2sink is dubbed (${noGstreamer ?? 'there'})`,
-    async () => {
-      const [session, { url, key }] = await open({});
-      const pipeline =
-        `filesrc location=${clip} ! flvdemux name=d flvmux name=m streamable=true ! rtmp2sink sync=true location=${url}/${key} ` +
-        'd.video ! queue ! h264parse ! m.video d.audio ! queue ! aacparse ! m.audio';
-      run('gst-launch-1.0', ['-q', ...pipeline.split(' ')]);
-      await eventually(() => session.state === 'live', 'the session is live', SOON);
-      await eventually(() => session.tracks.some(({ id }) => id === 'video'), 'it has a picture', SOON);
-      await eventually(() => dubbed(session) > 0, 'a dubbed line', SOON);
-      expect(session.restarts).toBe(0);
-    },
-    100_000,
-  );
 });
