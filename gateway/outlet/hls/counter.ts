@@ -108,7 +108,8 @@ export class Counter {
       if (!(await this.#stock.waiters.until(() => find() !== undefined || passed(), signal))) return busy();
     }
     const body = find();
-    return body ? this.#media(rendition, body) : missing();
+    // A gap has no bytes.
+    return body && body.byteLength > 0 ? this.#media(rendition, body) : missing();
   }
 
   #media({ kind }: Rendition, body: Uint8Array): Answer {
