@@ -166,10 +166,47 @@ test('pictures that are announced and never come keep nobody from listening; cap
   expect(captions.segments.at(-1)!.number).toBe(renditions['video']!.media.segments.at(-1)!.number);
 
   const deaf = open();
-  feed(deaf, { until: 12_000, shots: {} });
+  feed(deaf, { until: 16_000, shots: {} });
   const heard = String((await ask(deaf, 'index.m3u8')).body);
   expect(heard).toContain('original/index.m3u8');
   expect(heard).not.toContain('RESOLUTION');
+});
+
+test('who asks first gets the pictures too, though they are announced after the sound and begin with their next key frame', async () => {
+  const hls = open(TRACKS.filter(({ kind }) => kind === 'audio'));
+  feed(hls, { until: 3_500, shots: {} });
+  const asked = ask(hls, 'index.m3u8');
+  hls.tracks(TRACKS);
+  const late = steady(5_200, 12_000);
+  const heard = Array.from({ length: 420 }, (_, n) => 3_500 + (n * 1_024) / 48);
+  const made = avcPictures();
+  const events = [
+    ...late.map(({ start, key = false }) => ({
+      at: start,
+      give: () => {
+        const size = { width: 320, height: 176 };
+        const data = made.next(key, size);
+        hls.picture({
+          track: 'video',
+          codec: 'H264',
+          ...size,
+          keyFrame: key,
+          start: at(Math.round(start * 1e3)),
+          data,
+        });
+      },
+    })),
+    ...heard.map((start) => ({
+      at: start,
+      give: () => {
+        for (const id of ['original', 'dub:es'] as const)
+          hls.sound({ track: id, start: at(Math.round(start * 1e3)), data: SOUND });
+        hls.tick(at(Math.round(start * 1e3)) as never, at(Math.round(start * 1e3)));
+      },
+    })),
+  ];
+  for (const { give } of events.sort((a, b) => a.at - b.at)) give();
+  expect(String((await asked).body)).toMatch(/RESOLUTION=320x176.*\nvideo\/index\.m3u8/);
 });
 
 test('where nothing of a track comes, its parts are gaps; the others know nothing of it', async () => {

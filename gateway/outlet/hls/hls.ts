@@ -12,7 +12,7 @@ import { CaptionTrack } from './captions.ts';
 import { Library } from './library.ts';
 import { type Cut, lengthsOf } from './cut.ts';
 import { Segmenter } from './segmenter.ts';
-import type { Rendition } from './shelf.ts';
+import { type Rendition, endOf } from './shelf.ts';
 import { Waiters } from './waiters.ts';
 
 export interface HlsOptions {
@@ -26,6 +26,10 @@ const MOST_BYTES = 2 ** 30;
 const MOST_WAITERS = 1_000;
 /** A part is late when it is published more than this after its end was shown (a fifth of a part's hold-back). */
 const PUNCTUAL = 0.5;
+
+/** So much sound is published before it is taken that there are no pictures, and that announced ones never come. */
+const UNANNOUNCED = seconds(5);
+const ANNOUNCED = seconds(10);
 
 interface Lane {
   readonly track: OutTrack;
@@ -82,13 +86,25 @@ export class Hls implements Outlet {
       library: this.#library,
       waiters: this.#waiters,
       from: context.from,
-      leads: () => {
-        const leader = this.#leader === undefined ? undefined : this.#lanes.get(this.#leader)?.rendition;
-        // Pictures that never come keep nobody from listening.
-        return leader ?? [...this.#lanes.values()].find(({ rendition }) => rendition)?.rendition;
-      },
+      leads: () => this.#leads(),
+      ready: () => this.#ready(),
       timing: { part: spec.part, target: lengths.target, window: spec.window, dateOf: context.dateOf },
     });
+  }
+
+  /** The leader, or what goes in its place while there is nothing of it. */
+  #leads(): Rendition | undefined {
+    const leader = this.#leader === undefined ? undefined : this.#lanes.get(this.#leader)?.rendition;
+    return leader ?? [...this.#lanes.values()].find(({ rendition }) => rendition)?.rendition;
+  }
+
+  /** Pictures are announced after the sound, and begin at a key frame: they are waited for, but not for ever. */
+  #ready(): boolean {
+    const leads = this.#leads();
+    const [first, last] = [leads?.segments[0], leads?.segments.findLast(({ complete }) => complete)];
+    if (!leads || !first || !last) return false;
+    const alone = this.#leader === undefined ? UNANNOUNCED : ANNOUNCED;
+    return leads.kind === 'video' || leads.ended || endOf(last) - first.start >= alone;
   }
 
   tracks(tracks: readonly OutTrack[]): void {
