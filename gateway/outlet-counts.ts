@@ -9,7 +9,7 @@ const LISTS: Readonly<Record<Exclude<Question, 'done'>, readonly string[]>> = {
     ...['waitersRefused', 'waitersTimedOut'],
     ...['droppedPictures', 'droppedPackets', 'early', 'failures', 'dropped pictures', 'dropped sounds'],
     ...['datagrams of no track', 'packets lost', 'sound packets made up', 'sound packets damaged', 'pictures dropped'],
-    ...['damaged'],
+    ...['damaged', 'broken'],
   ],
   queue: ['waiting', 'push waiting', 'bytesKept', 'tiles', 'tileBytes', 'sheetBytes', 'posterBytes'],
   bytes: ['bytes', 'sent bytes'],
