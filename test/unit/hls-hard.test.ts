@@ -1,7 +1,8 @@
 import fc from 'fast-check';
 import { expect, test } from 'vitest';
 import { fragmentsOf, initOf } from '../../gateway/hls-check/fmp4-pieces.ts';
-import { type MediaPlaylist, parsePlaylist } from '../../gateway/hls-check/m3u8.ts';
+import { parsePlaylist } from '../../gateway/hls-check/m3u8-parser.ts';
+import type { MediaPlaylist } from '../../gateway/hls-check/m3u8.ts';
 import { Trail, wholeFindings } from '../../gateway/hls-check/media-rules.ts';
 import { datesOf, playlistFindings } from '../../gateway/hls-check/playlist-rules.ts';
 import type { Hls } from '../../gateway/outlet/hls/hls.ts';
