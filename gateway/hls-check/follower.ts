@@ -1,7 +1,7 @@
 import { setTimeout as sleep } from 'node:timers/promises';
-import { type Version, changeFindings, rhythmFindings } from './change-rules.ts';
+import { type Version, changeFindings, deltaFindings, rhythmFindings } from './change-rules.ts';
 import { CaptionTrail, captionsLost } from './caption-trail.ts';
-import { type Client, type Got, nameOf, statusOf } from './client.ts';
+import { type Got, nameOf, statusOf } from './client.ts';
 import { deliveryFindings } from './delivery-rules.ts';
 import { type Init, initOf } from './fmp4-pieces.ts';
 import { parsePlaylist } from './m3u8-parser.ts';
@@ -10,28 +10,9 @@ import { type Piece, Trail, wholeFindings } from './media-rules.ts';
 import { Past } from './past.ts';
 import { datesOf, playlistFindings } from './playlist-rules.ts';
 import type { Arrival } from './punctuality.ts';
+import type { Watch } from './watch.ts';
 import { type Find, type Finding, finder } from './rules.ts';
 import type { VttCue } from './vtt-rules.ts';
-
-/** Media as it came, for whoever wants to look further. */
-export interface Taken {
-  readonly at: string;
-  readonly init: Uint8Array | undefined;
-  readonly piece: Piece;
-}
-export interface Watch {
-  readonly client: Client;
-  readonly tell: (findings: readonly Finding[]) => void;
-  readonly onPiece?: ((taken: Taken) => void) | undefined;
-  /** EXT-X-INDEPENDENT-SEGMENTS in the multivariant playlist. */
-  readonly independent: boolean;
-  /** Date less media time of the leading rendition, seconds; captions are on its timeline. */
-  readonly offset: (era: number) => number | undefined;
-  /** A version of a playlist has come. */
-  readonly onVersion: (url: string, version: Version) => void;
-  /** Where the watch ends, ms of `performance.now()`. */
-  readonly until: () => number;
-}
 
 /** Each so many times something is asked for that need not be asked always. */
 const WHOLE_EVERY = 5;
@@ -151,23 +132,7 @@ export class Follower {
     }
     if (nth % COMPARE_EVERY === 0) {
       const full = await this.#playlist(plain, false);
-      const said = (playlist: MediaPlaylist, number: number) => {
-        const one = playlist.segments.find((segment) => segment.number === number);
-        return one && JSON.stringify([one.uri, one.duration, one.map, one.discontinuity, one.era]);
-      };
-      const other = full?.segments.find(
-        ({ number, uri }) =>
-          uri !== undefined &&
-          whole.segments.some((one) => one.number === number && one.uri !== undefined) &&
-          said(full, number) !== said(whole, number),
-      );
-      if (full && other)
-        this.#tell([
-          this.#find(
-            'delta-wrong',
-            `segment ${other.number}: ${said(whole, other.number)}, without _HLS_skip ${said(full, other.number)}`,
-          ),
-        ]);
+      if (full) this.#tell(deltaFindings(whole, full, this.at));
       return full ?? whole;
     }
     return whole;
