@@ -99,7 +99,7 @@ export class HostedOutlets implements Audience {
    * Asks for a playlist, a segment or a picture.
    *
    * @param path below `hls/`, with its query; pictures are below `stills/`
-   * @throws Refusal `unavailable` while the process is being replaced
+   * @throws Refusal `unavailable` while the process is being replaced, or the request was given up
    */
   async ask(path: string, signal: AbortSignal): Promise<IncomingMessage> {
     this.start();

@@ -178,7 +178,12 @@ export async function openHttp(
     const gone = new AbortController();
     reply.raw.on('close', () => gone.abort());
     const [, query = ''] = request.url.split('?');
-    const answer = await session.outlets.ask(`${path}?${query}`, gone.signal);
+    const answer = await session.outlets.ask(`${path}?${query}`, gone.signal).catch((cause: unknown) => {
+      if (gone.signal.aborted) return undefined;
+      throw cause;
+    });
+    // Nobody is left to be answered.
+    if (!answer) return reply.hijack() as never;
     for (const [name, value] of Object.entries(answer.headers)) {
       if (value !== undefined && name !== 'connection' && name !== 'keep-alive') reply.header(name, value);
     }

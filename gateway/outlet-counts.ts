@@ -5,11 +5,11 @@ export type OutletCounts = Readonly<Record<string, Readonly<Record<string, numbe
 export type Question = 'lost' | 'queue' | 'bytes' | 'connected' | 'restarts' | 'done';
 const LISTS: Readonly<Record<Exclude<Question, 'done'>, readonly string[]>> = {
   lost: [
-    ...['partsLate', 'segmentsWithoutKeyFrame', 'framesDropped', 'picturesDamaged', 'captionsLost'],
+    ...['partsLate', 'segmentsWithoutKeyFrame', 'partsWithNothing', 'framesDropped', 'picturesDamaged', 'captionsLost'],
     ...['waitersRefused', 'waitersTimedOut'],
     ...['droppedPictures', 'droppedPackets', 'early', 'failures', 'dropped pictures', 'dropped sounds'],
     ...['datagrams of no track', 'packets lost', 'sound packets made up', 'sound packets damaged', 'pictures dropped'],
-    ...['damaged'],
+    ...['damaged', 'broken'],
   ],
   queue: ['waiting', 'push waiting', 'bytesKept', 'tiles', 'tileBytes', 'sheetBytes', 'posterBytes'],
   bytes: ['bytes', 'sent bytes'],

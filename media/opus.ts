@@ -5,7 +5,7 @@ import { type Library, library } from './native.ts';
  * bandwidth, `opus/48000/2` in SDP even for mono, marker bit unused but for talkspurts. A packet lasts 2.5…120 ms; its
  * first byte (TOC, RFC 6716 §3.1) says the coding mode, the frame length and whether it is stereo.
  *
- * The decoder is made mono: libopus mixes stereo packets down itself, as L/2 + R/2.
+ * The decoder is mono unless it is told: libopus mixes stereo packets down itself, as L/2 + R/2.
  */
 export const OPUS_RATE = 48_000;
 /** 20 ms at 48 kHz: what the encoder takes, and what almost every sender sends. */
@@ -128,17 +128,20 @@ class Handle {
 }
 
 /**
- * Decodes one Opus stream to mono at 48 kHz. The calls of one stream come in the order of its packets.
+ * Decodes one Opus stream at 48 kHz, to mono or to left and right in turns. The calls of one stream come in the order of
+ * its packets.
  *
  * Everything happens in the calling thread, in a fraction of a millisecond per packet. @throws MissingLibrary
  */
 export class OpusDecoder implements AudioDecoder, Disposable {
+  readonly channels: 1 | 2;
   readonly #handle: Handle;
 
-  constructor() {
+  constructor({ channels = 1 }: { readonly channels?: 1 | 2 } = {}) {
+    this.channels = channels;
     const opus = libopus();
     const error = [0];
-    const pointer: unknown = opus.createDecoder(OPUS_RATE, 1, error);
+    const pointer: unknown = opus.createDecoder(OPUS_RATE, channels, error);
     if (error[0] !== 0) throw new Error(`Cannot create Opus decoder: ${reason(error[0] ?? 0)}`);
     this.#handle = new Handle('Opus decoder', pointer, (p) => void opus.destroyDecoder(p));
   }
@@ -162,11 +165,11 @@ export class OpusDecoder implements AudioDecoder, Disposable {
   }
 
   #run(packet: Uint8Array | null, room: number, fec: boolean): Float32Array {
-    const pcm = new Float32Array(room);
+    const pcm = new Float32Array(room * this.channels);
     const length = packet?.byteLength ?? 0;
     const count = libopus().decode(this.#handle.pointer, packet, length, pcm, room, fec ? 1 : 0) as number;
     if (count < 0) throw new BadOpusPacket(`Cannot decode Opus packet of ${length} bytes: ${reason(count)}`);
-    return count === room ? pcm : pcm.slice(0, count);
+    return count === room ? pcm : pcm.slice(0, count * this.channels);
   }
 }
 

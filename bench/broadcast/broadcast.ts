@@ -6,7 +6,7 @@ import { basename, join } from 'node:path';
 import { finished } from 'node:stream/promises';
 import { promisify } from 'node:util';
 import { type Checked, checkHls } from '../../gateway/hls-check/check.ts';
-import type { Taken } from '../../gateway/hls-check/follower.ts';
+import type { Taken } from '../../gateway/hls-check/watch.ts';
 import { findingsText } from '../../gateway/hls-check/report.ts';
 import type { SessionView } from '../../gateway/protocol.ts';
 import type { Scope } from '../../media/scope.ts';

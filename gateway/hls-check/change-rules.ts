@@ -108,3 +108,22 @@ const late = ({ target = 0 }: MediaPlaylist, waited: number, find: Find): Findin
   waited > target * 1_500 + 500
     ? [find('update-late', `${(waited / 1_000).toFixed(1)} s without a new segment, target ${target} s`)]
     : [];
+
+/** A delta update, filled up, against the playlist as it is without `_HLS_skip`. */
+export function deltaFindings(filled: MediaPlaylist, full: MediaPlaylist, at: string): Finding[] {
+  const said = (playlist: MediaPlaylist, number: number) => {
+    const one = playlist.segments.find((segment) => segment.number === number);
+    return one && JSON.stringify([one.uri, one.duration, one.map, one.discontinuity, one.era]);
+  };
+  const whole = (one: Segment | undefined) => one?.uri !== undefined;
+  const other = full.segments.find(
+    (one) =>
+      whole(one) &&
+      whole(filled.segments.find(({ number }) => number === one.number)) &&
+      said(full, one.number) !== said(filled, one.number),
+  );
+  if (!other) return [];
+  const { number } = other;
+  const seen = `segment ${number}: ${said(filled, number)}, without _HLS_skip ${said(full, number)}`;
+  return [finder(at)('delta-wrong', seen)];
+}

@@ -68,3 +68,11 @@ async function bodyOf(answer: Response): Promise<Uint8Array> {
   }
   return Buffer.concat(pieces, size);
 }
+
+/** The last of a path. */
+export const nameOf = (url: string) => new URL(url).pathname.split('/').at(-1) ?? url;
+/** What was asked, and how it was answered. */
+export const statusOf = ({ name, status, header }: Got) => {
+  const { pathname, search } = new URL(name);
+  return `${pathname.split('/').slice(-2).join('/')}${search}: ${status === 0 ? (header('') ?? 'no answer') : status}`;
+};

@@ -1,42 +1,23 @@
-import { createHash } from 'node:crypto';
 import { setTimeout as sleep } from 'node:timers/promises';
-import { type Version, changeFindings, rhythmFindings } from './change-rules.ts';
-import type { Client, Got } from './client.ts';
+import { type Version, changeFindings, deltaFindings, rhythmFindings } from './change-rules.ts';
+import { CaptionTrail, captionsLost } from './caption-trail.ts';
+import { type Got, nameOf, statusOf } from './client.ts';
 import { deliveryFindings } from './delivery-rules.ts';
 import { type Init, initOf } from './fmp4-pieces.ts';
-import { type MediaPlaylist, type Part, type Segment, edgeOf, filled, lengthOf, parsePlaylist } from './m3u8.ts';
+import { parsePlaylist } from './m3u8-parser.ts';
+import { type MediaPlaylist, type Part, type Segment, edgeOf, filled, lengthOf } from './m3u8.ts';
 import { type Piece, Trail, wholeFindings } from './media-rules.ts';
+import { Past } from './past.ts';
 import { datesOf, playlistFindings } from './playlist-rules.ts';
 import type { Arrival } from './punctuality.ts';
+import type { Watch } from './watch.ts';
 import { type Find, type Finding, finder } from './rules.ts';
-import { type VttCue, vttFindings, vttOf } from './vtt-rules.ts';
-
-/** Media as it came, for whoever wants to look further. */
-export interface Taken {
-  readonly at: string;
-  readonly init: Uint8Array | undefined;
-  readonly piece: Piece;
-}
-export interface Watch {
-  readonly client: Client;
-  readonly tell: (findings: readonly Finding[]) => void;
-  readonly onPiece?: ((taken: Taken) => void) | undefined;
-  /** EXT-X-INDEPENDENT-SEGMENTS in the multivariant playlist. */
-  readonly independent: boolean;
-  /** Date less media time of the leading rendition, seconds; captions are on its timeline. */
-  readonly offset: (era: number) => number | undefined;
-  /** A version of a playlist has come. */
-  readonly onVersion: (url: string, version: Version) => void;
-  /** Where the watch ends, ms of `performance.now()`. */
-  readonly until: () => number;
-}
+import type { VttCue } from './vtt-rules.ts';
 
 /** Each so many times something is asked for that need not be asked always. */
 const WHOLE_EVERY = 5;
 const SKIP_EVERY = 3;
 const COMPARE_EVERY = 9;
-/** Segments whose hash is kept, and versions that are looked back at. */
-const MOST_KEPT = 64;
 
 /** One rendition, read as a player reads it. */
 export class Follower {
@@ -46,7 +27,6 @@ export class Follower {
   readonly trail: Trail;
   readonly arrivals: Arrival[] = [];
   readonly sizes: { bytes: number; seconds: number }[] = [];
-  readonly cues = new Map<string, VttCue>();
   readonly inits = new Map<string, { readonly body: Uint8Array; readonly init: Init | undefined }>();
   playlist: MediaPlaylist | undefined;
   /** Pieces from here on were waited for; those of the first playlist had been there. */
@@ -56,7 +36,8 @@ export class Follower {
   discontinuities = 0;
   readonly #watch: Watch;
   readonly #find: Find;
-  readonly #kept = new Map<string, string>();
+  readonly #past: Past;
+  readonly #captions: CaptionTrail;
   #rhythm: Version[] = [];
   #done: { readonly number: number; readonly part: number } | undefined;
   /** Parts of segments that are not whole yet. */
@@ -72,6 +53,12 @@ export class Follower {
     this.#watch = watch;
     this.#find = finder(at);
     this.trail = new Trail(at);
+    this.#past = new Past(url, watch.client, this.#find);
+    this.#captions = new CaptionTrail(at);
+  }
+
+  get cues(): ReadonlyMap<string, VttCue> {
+    return this.#captions.cues;
   }
 
   /** Until the playlist ends, or the watch. */
@@ -89,7 +76,7 @@ export class Follower {
     }
     await this.#work;
     if (this.playlist) this.#tell(rhythmFindings(this.#rhythm.slice(-1), performance.now(), this.at));
-    await this.#again();
+    if (this.playlist) this.#tell(await this.#past.again(this.playlist));
   }
 
   #waits(): Promise<void> {
@@ -145,23 +132,7 @@ export class Follower {
     }
     if (nth % COMPARE_EVERY === 0) {
       const full = await this.#playlist(plain, false);
-      const said = (playlist: MediaPlaylist, number: number) => {
-        const one = playlist.segments.find((segment) => segment.number === number);
-        return one && JSON.stringify([one.uri, one.duration, one.map, one.discontinuity, one.era]);
-      };
-      const other = full?.segments.find(
-        ({ number, uri }) =>
-          uri !== undefined &&
-          whole.segments.some((one) => one.number === number && one.uri !== undefined) &&
-          said(full, number) !== said(whole, number),
-      );
-      if (full && other)
-        this.#tell([
-          this.#find(
-            'delta-wrong',
-            `segment ${other.number}: ${said(whole, other.number)}, without _HLS_skip ${said(full, other.number)}`,
-          ),
-        ]);
+      if (full) this.#tell(deltaFindings(whole, full, this.at));
       return full ?? whole;
     }
     return whole;
@@ -217,7 +188,8 @@ export class Follower {
       this.#segment(segment, dates.get(segment.number), now);
     }
     const first = before?.segments[0];
-    if (before && first?.uri !== undefined && first.number < now.sequence) this.#removed(first);
+    if (before && first?.uri !== undefined && first.number < now.sequence)
+      this.#then(async () => this.#tell(await this.#past.removed(first)));
   }
 
   /** A player of what is finished begins at the beginning, any other with the segment before the newest. */
@@ -285,9 +257,9 @@ export class Follower {
       if (one) this.#bodies.set(number, [...(this.#bodies.get(number) ?? []), answer.body]);
       else {
         this.sizes.push({ bytes: answer.body.byteLength, seconds: duration });
-        this.#keep(url, answer.body);
+        this.#past.keep(url, answer.body);
       }
-      if (this.captions) this.#captionPiece(piece);
+      if (this.captions) this.#tell(this.#captions.push(piece, this.#watch.offset(piece.era)));
       else {
         if (answer.body[0] !== 0x47 && map === undefined) this.#tell([this.#find('map-missing', piece.name)]);
         const independent = playlist.independent || this.#watch.independent;
@@ -301,15 +273,6 @@ export class Follower {
     const last = this.arrivals.at(-1);
     const start = date ?? last?.end ?? 0;
     this.arrivals.push({ start, end: start + duration * 1_000, at });
-  }
-
-  #captionPiece(piece: Piece): void {
-    const vtt = vttOf(new TextDecoder().decode(piece.body));
-    const offset = this.#watch.offset(piece.era);
-    const start = piece.date === undefined || offset === undefined ? undefined : piece.date / 1_000 - offset;
-    const period = start === undefined ? undefined : { start, end: start + piece.duration };
-    this.#tell(vttFindings(piece.name, vtt, period, this.at));
-    for (const cue of vtt.cues) this.cues.set(cue.id || `${cue.start} ${cue.text}`, cue);
   }
 
   async #init(url: string) {
@@ -343,61 +306,9 @@ export class Follower {
     const url = new URL(uri, this.url).href;
     const got = await this.#watch.client.get(url);
     if (got.status !== 200) return this.#tell([this.#find('answer-status', statusOf(got))]);
-    this.#keep(url, got.body);
+    this.#past.keep(url, got.body);
     const init = map === undefined ? undefined : this.inits.get(new URL(map, this.url).href)?.init;
     if (!this.captions) this.#tell(wholeFindings(`segment ${number}`, got.body, bodies, init, this.at));
-    else this.#captionWhole(number, got.body, bodies);
-  }
-  #captionWhole(number: number, whole: Uint8Array, bodies: readonly Uint8Array[]): void {
-    const ids = (body: Uint8Array) =>
-      vttOf(new TextDecoder().decode(body)).cues.map(({ id, start, end }) => `${id} ${start} ${end}`);
-    const held = new Set(ids(whole));
-    const lost = bodies.flatMap(ids).find((id) => !held.has(id));
-    if (lost !== undefined)
-      this.#tell([this.#find('parts-unlike', `segment ${number} lacks cue ${lost} of its parts`)]);
-  }
-
-  #keep(url: string, body: Uint8Array): void {
-    if (this.#kept.size < MOST_KEPT) this.#kept.set(url, hashOf(body));
-  }
-
-  /** A segment that has just left the playlist is there still (bis §6.2.2). */
-  #removed({ uri = '' }: Segment): void {
-    const url = new URL(uri, this.url).href;
-    this.#then(async () => {
-      const got = await this.#watch.client.get(url);
-      if (got.status !== 200) this.#tell([this.#find('gone-early', statusOf(got))]);
-    });
-  }
-
-  /** At the end: what was had before is the same, and what never was is not there. */
-  async #again(): Promise<void> {
-    const listed = new Set(this.playlist?.segments.map(({ uri = '' }) => new URL(uri, this.url).href));
-    for (const [url, hash] of [...this.#kept].filter(([one]) => listed.has(one)).slice(0, 3)) {
-      const got = await this.#watch.client.get(url);
-      if (got.status === 200 && hashOf(got.body) !== hash) this.#tell([this.#find('media-changed', nameOf(url))]);
-    }
-    const ending =
-      /\.[a-z0-9]+$/iu.exec(
-        new URL(this.playlist?.segments.find(({ uri }) => uri)?.uri ?? 'x.mp4', this.url).pathname,
-      )?.[0] ?? '';
-    const never = await this.#watch.client.get(new URL(`there-is-no-such-segment${ending}`, this.url).href);
-    if (never.status !== 404 && never.status !== 410)
-      this.#tell([this.#find('missing-not-404', `${nameOf(never.name)}: ${never.status}`)]);
-    const last = this.playlist?.segments.at(-1)?.number;
-    if (this.playlist?.control?.block !== true || this.playlist.ended || last === undefined) return;
-    const far = await this.#watch.client.get(
-      `${this.url}${this.url.includes('?') ? '&' : '?'}_HLS_msn=${last + 100}`,
-      5_000,
-    );
-    if (far.status !== 400)
-      this.#tell([this.#find('far-ahead', `_HLS_msn=${last + 100} of ${last}: ${far.status || 'no answer in 5 s'}`)]);
+    else this.#tell(captionsLost(number, got.body, bodies, this.#find));
   }
 }
-
-const hashOf = (body: Uint8Array) => createHash('sha256').update(body).digest('hex');
-const nameOf = (url: string) => new URL(url).pathname.split('/').at(-1) ?? url;
-const statusOf = ({ name, status, header }: Got) => {
-  const { pathname, search } = new URL(name);
-  return `${pathname.split('/').slice(-2).join('/')}${search}: ${status === 0 ? (header('') ?? 'no answer') : status}`;
-};

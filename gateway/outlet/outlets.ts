@@ -5,6 +5,7 @@ import type { Scope } from '../../media/scope.ts';
 import type { MediaTime } from '../../media/time.ts';
 import { MediaSocket } from '../session/socket.ts';
 import type { Answer, Question } from './hls/counter.ts';
+import { Guarded } from './guarded.ts';
 import type { FromOutlets, ToOutlets } from './ipc.ts';
 import type { Outlet, OutletContext } from './outlet.ts';
 import { Tap } from './tap.ts';
@@ -33,7 +34,9 @@ export class Outlets {
   readonly #openers: Openers;
   readonly #tell: (message: FromOutlets) => void;
   readonly #scope: Scope;
-  readonly #outlets = new Map<string, Outlet>();
+  readonly #outlets = new Map<string, Guarded>();
+  /** Those that work. */
+  #working: readonly Guarded[] = [];
   readonly #tap: Tap;
   #hls: Promise<Served> | undefined;
   #stills: Served | undefined;
@@ -47,7 +50,7 @@ export class Outlets {
     this.#epoch = start.epoch;
     this.#tap = new Tap(
       clock,
-      () => [...this.#outlets.values()],
+      () => this.#working,
       (media) => this.#begin(media),
     );
   }
@@ -90,7 +93,7 @@ export class Outlets {
   /** What the gateway says while the session lasts. */
   hear(message: Exclude<ToOutlets, Start | { type: 'stop' }>): void {
     if (message.type === 'tracks') return this.#tap.tracks(message.tracks);
-    for (const outlet of this.#outlets.values()) outlet.cue(message.cue);
+    for (const outlet of this.#working) outlet.cue(message.cue);
   }
 
   /** Finishes what can be finished, all at the same time. */
@@ -123,8 +126,10 @@ export class Outlets {
     };
     try {
       const outlet = await open(context, this.#scope.child(name));
-      this.#outlets.set(name, outlet);
-      this.#tap.introduce(outlet);
+      const guarded = new Guarded(outlet, (failure) => this.#broke(name, guarded, failure));
+      this.#outlets.set(name, guarded);
+      this.#working = [...this.#outlets.values()].filter(({ broken }) => !broken);
+      this.#tap.introduce(guarded);
       return outlet;
     } catch (failure) {
       this.#failed(name, failure);
@@ -148,6 +153,13 @@ export class Outlets {
     if (below === undefined) return (await this.#openHls()).answer(question);
     if (!this.#stills) throw new Error('There are no pictures; the gateway’s log says why.');
     return this.#stills.answer({ ...question, path: below });
+  }
+
+  /** What it has is finished; the others go on without it. */
+  #broke(name: string, outlet: Guarded, failure: unknown): void {
+    this.#working = this.#working.filter((one) => one !== outlet);
+    this.#failed(name, failure);
+    outlet.close().catch((again: unknown) => this.#failed(name, again));
   }
 
   #failed(outlet: string, failure: unknown): void {

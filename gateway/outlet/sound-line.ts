@@ -1,4 +1,5 @@
 import { AacEncoder } from '../../media/aac.ts';
+import { opusChannels } from '../../media/codec-header.ts';
 import { BadOpusPacket, OPUS_FRAME, OPUS_RATE, OpusDecoder } from '../../media/opus.ts';
 import { type MediaTime, later, samples } from '../../media/time.ts';
 import type { OutSound, Wants } from './outlet.ts';
@@ -72,14 +73,16 @@ export class SoundLine implements Disposable {
     this.#filled += 1;
     this.#to.give('Opus', { track: this.track.id, start, data: SILENCE });
     if (!this.#to.wants('AAC')) return;
-    const pcm = nth < GUESSED && this.#decoder ? this.#decoder.conceal(OPUS_FRAME) : new Float32Array(OPUS_FRAME);
-    this.#encode(start, pcm);
+    const guess = nth < GUESSED ? this.#decoder?.conceal(OPUS_FRAME) : undefined;
+    this.#encode(start, guess ?? new Float32Array(OPUS_FRAME * this.#channels));
   }
 
   #take(start: MediaTime, data: Uint8Array): void {
     this.#to.give('Opus', { track: this.track.id, start, data });
     if (!this.#to.wants('AAC')) return;
-    const decoder = (this.#decoder ??= new OpusDecoder());
+    // Two sides stay two: a track is what its first packet is.
+    const channels = this.#decoder?.channels ?? opusChannels(data);
+    const decoder = (this.#decoder ??= new OpusDecoder({ channels }));
     let pcm: Float32Array;
     try {
       pcm = decoder.decode(data);
@@ -88,11 +91,18 @@ export class SoundLine implements Disposable {
       this.#damaged += 1;
       pcm = decoder.conceal(OPUS_FRAME);
     }
-    this.#encode(start, pcm.length === OPUS_FRAME ? pcm : new Float32Array(OPUS_FRAME));
+    const whole = OPUS_FRAME * channels;
+    this.#encode(start, pcm.length === whole ? pcm : new Float32Array(whole));
+  }
+
+  get #channels(): 1 | 2 {
+    return this.#decoder?.channels ?? 1;
   }
 
   #encode(start: MediaTime, pcm: Float32Array): void {
-    const encoder = (this.#encoder ??= new AacEncoder());
-    for (const frame of encoder.encode(start, pcm)) this.#to.give('AAC', { track: this.track.id, ...frame });
+    const channels = this.#channels;
+    const encoder = (this.#encoder ??= new AacEncoder({ channels }));
+    const planes = channels === 1 ? [pcm] : [0, 1].map((side) => pcm.filter((_, n) => n % 2 === side));
+    for (const frame of encoder.encode(start, ...planes)) this.#to.give('AAC', { track: this.track.id, ...frame });
   }
 }

@@ -1,4 +1,6 @@
+import { execFileSync } from 'node:child_process';
 import { afterEach, describe, expect, test } from 'vitest';
+import { aacChannels, adts } from '../../media/aac.ts';
 import { ManualClock } from '../../media/clock.ts';
 import { OPUS_FRAME, OpusDecoder, OpusEncoder } from '../../media/opus.ts';
 import { Packetizer } from '../../media/packetize.ts';
@@ -129,6 +131,39 @@ describe.skipIf(missing(CLIP))('sound', () => {
     expect(aac.sounds[0]?.start).toBe(ORIGIN);
     expect(tap.counts).toMatchObject({ 'packets lost': 50, 'sound packets made up': 50 });
     expect(aac.position).toBe(at(ORIGIN + 150 * 20_000));
+  });
+
+  test('of two sides has two in AAC: a voice on the left stays there', () => {
+    const [opus, aac] = [new Kept('none', 'Opus'), new Kept('none', 'AAC')];
+    const { tap, clock } = tapped([audio('dub:es', 5)], opus, aac);
+    const pcm = decode(recording(CLIP), 48_000).subarray(0, 150 * OPUS_FRAME);
+    using encoder = new OpusEncoder({ channels: 2, bitrate: 96_000 });
+    const rtp = sender(audio('dub:es', 5));
+    for (let i = 0; i < 150; i += 1) {
+      const left = pcm.slice(i * OPUS_FRAME, (i + 1) * OPUS_FRAME);
+      const packet = rtp.packet(
+        encoder.encode(
+          left,
+          left.map((one) => one / 8),
+        ),
+        at(ORIGIN + i * 20_000),
+        false,
+      );
+      void clock.advance(ms(20));
+      // A hole is made up for on both sides.
+      if (i < 60 || i > 62) tap.datagram(packet);
+      tap.tick();
+    }
+    const stream = Buffer.concat(aac.sounds.map(({ data }) => adts(data, aacChannels(data)!)));
+    const probe = ['-v', 'error', '-f', 'aac', '-i', '-', '-f', 'f32le', '-ac', '2', '-'];
+    const decoded = execFileSync('ffmpeg', probe, { input: stream, maxBuffer: 1 << 26 });
+    const both = new Float32Array(decoded.buffer, decoded.byteOffset, decoded.byteLength / 4);
+    const power = (side: number) => both.reduce((sum, one, n) => (n % 2 === side ? sum + one * one : sum), 0);
+    expect(both.length / 2).toBeGreaterThan(140 * OPUS_FRAME);
+    // 18 dB.
+    expect(10 * Math.log10(power(0) / power(1))).toBeGreaterThan(14);
+    expect(10 * Math.log10(power(0) / power(1))).toBeLessThan(22);
+    expect(opus.sounds).toHaveLength(150);
   });
 
   test('goes on where it is when another language comes', () => {

@@ -10,7 +10,8 @@ import {
   groupFindings,
   reportFindings,
 } from '../../gateway/hls-check/group-rules.ts';
-import { type MediaPlaylist, type Multivariant, filled, parsePlaylist } from '../../gateway/hls-check/m3u8.ts';
+import { parsePlaylist } from '../../gateway/hls-check/m3u8-parser.ts';
+import { type MediaPlaylist, type Multivariant, filled } from '../../gateway/hls-check/m3u8.ts';
 import { type Piece, Trail, wholeFindings } from '../../gateway/hls-check/media-rules.ts';
 import { multivariantFindings } from '../../gateway/hls-check/multivariant-rules.ts';
 import { playlistFindings } from '../../gateway/hls-check/playlist-rules.ts';

@@ -1,10 +1,11 @@
 import fc from 'fast-check';
 import { expect, test } from 'vitest';
 import { initOf } from '../../gateway/hls-check/fmp4-pieces.ts';
-import { type MediaPlaylist, parsePlaylist } from '../../gateway/hls-check/m3u8.ts';
+import { parsePlaylist } from '../../gateway/hls-check/m3u8-parser.ts';
+import type { MediaPlaylist } from '../../gateway/hls-check/m3u8.ts';
 import { Trail } from '../../gateway/hls-check/media-rules.ts';
 import { datesOf, playlistFindings } from '../../gateway/hls-check/playlist-rules.ts';
-import { lengthsOf } from '../../gateway/outlet/hls/segmenter.ts';
+import { lengthsOf } from '../../gateway/outlet/hls/cut.ts';
 import type { OutPicture, OutTrack } from '../../gateway/outlet/outlet.ts';
 import { ManualClock } from '../../media/clock.ts';
 import { aacChannels } from '../../media/aac.ts';

@@ -1,7 +1,7 @@
 import type { Interval } from '../../../media/time.ts';
-import { type Caption, type Shown, following, vttBlock, vttHeader } from '../../../pipeline/webvtt.ts';
+import { type Caption, type Shown, following, vttBlock } from '../../../pipeline/webvtt.ts';
 import type { CueView } from '../../protocol.ts';
-import { LOOK, SPEAKERS } from '../../transcript.ts';
+import { LOOK } from '../../transcript.ts';
 
 /** Captions of one language that may still be needed. */
 const MOST = 512;
@@ -38,8 +38,8 @@ export class CaptionTrack {
       .filter((cue) => cue.start < end && cue.end > start)
       .sort((a, b) => a.start - b.start);
     for (const cue of shown) this.#written.set(cue.id, cue);
-    const header = vttHeader(SPEAKERS, LOOK).replace('WEBVTT\n', `WEBVTT\n${MAP}\n`);
-    return new TextEncoder().encode(header + shown.map((cue) => `\n${vttBlock(cue, LOOK)}`).join(''));
+    // Without a style sheet: FFmpeg 5 and GStreamer 1.22 find no caption behind one.
+    return new TextEncoder().encode(`WEBVTT\n${MAP}\n` + shown.map((cue) => `\n${vttBlock(cue, LOOK)}`).join(''));
   }
 
   /** What ended before this is not asked for any more. */

@@ -23,6 +23,8 @@ export interface Stock {
   readonly waiters: Waiters;
   readonly from: LanguageTag;
   readonly leads: () => Rendition | undefined;
+  /** What there is says what there will be. */
+  readonly ready: () => boolean;
   readonly timing: Timing & { readonly window: number };
 }
 
@@ -56,10 +58,9 @@ export class Counter {
     return this.#piece(rendition, Number(number), part === undefined ? undefined : Number(part), signal);
   }
 
-  /** Waits until there is a segment: before that, nobody knows rates and channels. */
+  /** Waits until there is a segment: before that, nobody knows rates and channels. Players ask for it only once. */
   async #whole(path: string, signal: AbortSignal): Promise<Answer> {
-    const { library, waiters, from, leads, timing } = this.#stock;
-    const ready = () => leads()?.segments.some(({ complete }) => complete) === true;
+    const { library, waiters, from, leads, ready, timing } = this.#stock;
     if (!(await waiters.until(ready, signal))) return busy();
     if (path === 'index.m3u8') return text(multivariant(library.renditions, from), PLAYLIST, 'public, max-age=1');
     const newest = leads()?.segments.at(-1)?.start ?? 0;
@@ -108,7 +109,8 @@ export class Counter {
       if (!(await this.#stock.waiters.until(() => find() !== undefined || passed(), signal))) return busy();
     }
     const body = find();
-    return body ? this.#media(rendition, body) : missing();
+    // A gap has no bytes.
+    return body && body.byteLength > 0 ? this.#media(rendition, body) : missing();
   }
 
   #media({ kind }: Rendition, body: Uint8Array): Answer {

@@ -1,5 +1,6 @@
 import { type Clock, MonotonicClock } from '../../../media/clock.ts';
 import { aacChannels } from '../../../media/aac.ts';
+import { Repeater } from '../../../media/avc-repeat.ts';
 import { type PictureFormat, pictureFormat, pictureSample } from '../../../media/fmp4.ts';
 import type { Scope } from '../../../media/scope.ts';
 import { type ClockTime, type MediaTime, seconds } from '../../../media/time.ts';
@@ -9,8 +10,9 @@ import type { OutPicture, OutSound, OutTrack, Outlet, OutletContext, Wants } fro
 import { type Answer, type Question, Counter } from './counter.ts';
 import { CaptionTrack } from './captions.ts';
 import { Library } from './library.ts';
-import { type Cut, Segmenter, lengthsOf } from './segmenter.ts';
-import type { Rendition } from './shelf.ts';
+import { type Cut, lengthsOf } from './cut.ts';
+import { Segmenter } from './segmenter.ts';
+import { type Rendition, endOf } from './shelf.ts';
 import { Waiters } from './waiters.ts';
 
 export interface HlsOptions {
@@ -25,12 +27,18 @@ const MOST_WAITERS = 1_000;
 /** A part is late when it is published more than this after its end was shown (a fifth of a part's hold-back). */
 const PUNCTUAL = 0.5;
 
+/** So much sound is published before it is taken that there are no pictures, and that announced ones never come. */
+const UNANNOUNCED = seconds(5);
+const ANNOUNCED = seconds(10);
+
 interface Lane {
   readonly track: OutTrack;
   rendition: Rendition | undefined;
+  /** What parts are of. */
   format: PictureFormat | number | undefined;
-  /** What pictures are of that are not in a part yet. */
-  coming: { readonly from: MediaTime; readonly format: PictureFormat }[];
+  /** What the newest pictures are of. */
+  newest: PictureFormat | undefined;
+  readonly repeater: Repeater;
   /** Waits for a key frame. */
   broken: boolean;
 }
@@ -52,6 +60,8 @@ export class Hls implements Outlet {
   #late = 0;
   #damaged = 0;
   #over = false;
+  /** The newest segment of captions: its number, and which track it is cut as. */
+  #conducted: { readonly index: number; readonly track: string } | undefined;
   #position: { readonly media: MediaTime; readonly clock: ClockTime } | undefined;
 
   static open(spec: HlsSpec, context: OutletContext, scope: Scope, options: HlsOptions = {}): Hls {
@@ -76,10 +86,25 @@ export class Hls implements Outlet {
       library: this.#library,
       waiters: this.#waiters,
       from: context.from,
-      leads: () =>
-        (this.#leader === undefined ? [...this.#lanes.values()][0] : this.#lanes.get(this.#leader))?.rendition,
+      leads: () => this.#leads(),
+      ready: () => this.#ready(),
       timing: { part: spec.part, target: lengths.target, window: spec.window, dateOf: context.dateOf },
     });
+  }
+
+  /** The leader, or what goes in its place while there is nothing of it. */
+  #leads(): Rendition | undefined {
+    const leader = this.#leader === undefined ? undefined : this.#lanes.get(this.#leader)?.rendition;
+    return leader ?? [...this.#lanes.values()].find(({ rendition }) => rendition)?.rendition;
+  }
+
+  /** Pictures are announced after the sound, and begin at a key frame: they are waited for, but not for ever. */
+  #ready(): boolean {
+    const leads = this.#leads();
+    const [first, last] = [leads?.segments[0], leads?.segments.findLast(({ complete }) => complete)];
+    if (!leads || !first || !last) return false;
+    const alone = this.#leader === undefined ? UNANNOUNCED : ANNOUNCED;
+    return leads.kind === 'video' || leads.ended || endOf(last) - first.start >= alone;
   }
 
   tracks(tracks: readonly OutTrack[]): void {
@@ -92,7 +117,10 @@ export class Hls implements Outlet {
     }
     for (const track of taken)
       if (!this.#lanes.has(track.id))
-        this.#lanes.set(track.id, { track, rendition: undefined, format: undefined, coming: [], broken: true });
+        this.#lanes.set(track.id, {
+          ...{ track, rendition: undefined, format: undefined, newest: undefined, broken: true },
+          repeater: new Repeater(),
+        });
     const pictures = taken.filter(({ kind }) => kind === 'video');
     this.#leader = (pictures.find(({ id }) => id === 'video') ?? pictures[0])?.id;
     this.#segmenter.tracks(taken, this.#leader);
@@ -109,24 +137,17 @@ export class Hls implements Outlet {
   picture(picture: OutPicture): void {
     const lane = this.#lanes.get(picture.track);
     if (!lane || this.#over || picture.codec !== 'H264') return;
-    let changed = false;
-    if (picture.keyFrame) {
-      const format = pictureFormat(picture.data, picture);
-      const before = lane.coming.at(-1)?.format ?? (lane.format as PictureFormat | undefined);
-      if (format) {
-        changed = before !== undefined && !sameDecoder(before, format);
-        if (!before || changed) lane.coming.push({ from: picture.start, format });
-        lane.broken = false;
-      } else lane.broken = true;
-    }
+    const format = picture.keyFrame ? pictureFormat(picture.data, picture) : undefined;
+    const changed = format !== undefined && lane.newest !== undefined && !sameDecoder(lane.newest, format);
+    lane.newest = format ?? lane.newest;
+    if (picture.keyFrame) lane.broken = format === undefined;
     if (lane.broken) {
       this.#damaged += 1;
       return;
     }
-    const data = pictureSample(picture.data);
-    this.#take(
-      this.#segmenter.push(picture.track, { start: picture.start, keyFrame: picture.keyFrame, data }, changed),
-    );
+    const { start, keyFrame } = picture;
+    const item = { start, keyFrame, data: pictureSample(picture.data), changed, ...(format && { format }) };
+    this.#take(this.#segmenter.push(picture.track, item));
   }
 
   sound(sound: OutSound): void {
@@ -158,6 +179,7 @@ export class Hls implements Outlet {
       partsLate: this.#late,
       segments: this.#library.segments,
       segmentsWithoutKeyFrame: this.#library.dependent,
+      partsWithNothing: this.#library.gaps,
       bytesKept: this.#library.bytes,
       framesDropped: this.#segmenter.dropped,
       picturesDamaged: this.#damaged,
@@ -200,21 +222,28 @@ export class Hls implements Outlet {
     if (!lane) return;
     // Numbers go on where an outlet began again, since a second has no more than one segment in the long run.
     if (this.#library.parts === 0) this.#library.first = Math.floor(this.#context.dateOf(cut.boundary.start) / 1_000);
-    let changed = false;
     const begins = !lane.rendition || lane.rendition.segments.at(-1)?.complete !== false;
-    if (begins) {
-      const due = lane.coming.findLast(({ from }) => from < cut.end);
-      if (due) {
-        changed = lane.rendition !== undefined;
-        lane.format = due.format;
-        lane.coming = lane.coming.filter(({ from }) => from > due.from);
-      }
-    }
+    const due = begins ? cut.items.find((item) => item.format)?.format : undefined;
+    const changed = due !== undefined && typeof lane.format === 'object' && !sameDecoder(lane.format, due);
+    if (changed || lane.format === undefined) lane.format = due;
+    const { format, repeater } = lane;
     lane.rendition ??= this.#library.open(lane.track, lane.track.kind);
-    this.#library.add(lane.rendition, cut, lane.format, changed);
+    this.#library.add(lane.rendition, cut, { format, changed, repeater });
     this.#schedule(cut);
-    if (cut.track !== (this.#leader ?? [...this.#lanes.keys()][0])) return;
+    if (!this.#conducts(cut)) return;
     for (const { rendition, captions } of this.#captions.values()) this.#library.caption(rendition, captions, cut);
+  }
+
+  /** Whether captions are cut as this track is: as the leader, or the first track while there is nothing of the leader. */
+  #conducts({ track, boundary: { index } }: Cut): boolean {
+    const segment = this.#conducted;
+    if (segment?.index === index) return segment.track === track;
+    if (segment && segment.index > index) return false;
+    const led = this.#leader !== undefined && this.#lanes.get(this.#leader)?.rendition !== undefined;
+    const first = [...this.#lanes.values()].find(({ rendition }) => rendition)?.track.id;
+    if (track !== (led ? this.#leader : first)) return false;
+    this.#conducted = { index, track };
+    return true;
   }
 
   /** A part is due when its last moment is shown. */

@@ -1,22 +1,18 @@
-import { AAC_FRAME } from '../../../media/aac.ts';
+import type { Repeater } from '../../../media/avc-repeat.ts';
 import {
-  PICTURE_SCALE,
   type PictureFormat,
   SOUND_CODEC,
-  SOUND_SCALE,
   fragment,
   pictureCodec,
   pictureInit,
   soundInit,
 } from '../../../media/fmp4.ts';
-import { type MediaTime, sampleIndex } from '../../../media/time.ts';
+import type { MediaTime } from '../../../media/time.ts';
 import type { OutTrack } from '../outlet.ts';
 import { type CaptionTrack } from './captions.ts';
-import type { Boundary, Cut, Item } from './segmenter.ts';
+import { pictureSamples, soundSamples } from './samples.ts';
+import type { Boundary, Cut } from './cut.ts';
 import { type Init, type Rendition, type Segment, bytesOf, endOf } from './shelf.ts';
-
-/** A picture that nothing is known to follow is shown for at least this long, ticks: what comes sooner takes its place. */
-const STILL = PICTURE_SCALE;
 
 /** Turns cuts into renditions, and forgets what is older than the window. */
 export class Library {
@@ -27,6 +23,8 @@ export class Library {
   segments = 0;
   /** Segments of pictures that do not begin with a key frame. */
   dependent = 0;
+  /** Parts that nothing came for. */
+  gaps = 0;
   readonly #window: number;
   readonly #most: number;
   #fragments = 0;
@@ -63,14 +61,25 @@ export class Library {
     return rendition;
   }
 
-  /** A part with what its pictures or its sound are of. */
-  add(rendition: Rendition, cut: Cut, format: PictureFormat | number | undefined, changed: boolean): void {
+  /**
+   * A part with what its pictures or its sound are of.
+   *
+   * @param repeater has seen the pictures of the parts before
+   */
+  add(
+    rendition: Rendition,
+    cut: Cut,
+    { format, changed, repeater }: { format: PictureFormat | number | undefined; changed: boolean; repeater: Repeater },
+  ): void {
     const { items, boundary, start, end } = cut;
     const segment = this.#segment(rendition, cut, () => this.#init(rendition, boundary, format, changed));
-    const body = rendition.kind === 'video' ? this.#pictures(cut) : this.#sound(items, start);
-    const independent = rendition.kind === 'audio' || items[0]?.keyFrame === true;
+    const samples = rendition.kind === 'video' ? pictureSamples(cut, repeater) : soundSamples(cut);
+    const gap = samples.list.length === 0;
+    const body = gap ? new Uint8Array() : fragment((this.#fragments += 1), samples.at, samples.list);
+    const independent = !gap && samples.list[0]?.sync === true;
     if (rendition.kind === 'video') segment.pictures += items.length;
-    this.#publish(segment, { start, end, independent, body }, cut.last);
+    if (gap) this.gaps += 1;
+    this.#publish(segment, { start, end, independent, gap, body }, cut.last);
     if (rendition.kind === 'video' && segment.parts.length === 1 && !independent) this.dependent += 1;
   }
 
@@ -79,7 +88,7 @@ export class Library {
     const { boundary, start, end, last } = cut;
     if (rendition.segments.length === 0 && rendition.inits.length === 0 && !this.#begins(boundary, start)) return;
     const segment = this.#segment(rendition, cut, () => 0);
-    this.#publish(segment, { start, end, independent: true, body: captions.file({ start, end }) }, last);
+    this.#publish(segment, { start, end, independent: true, gap: false, body: captions.file({ start, end }) }, last);
     if (last) {
       segment.body = captions.file({ start: segment.start, end });
       this.#bytes += segment.body.byteLength;
@@ -134,21 +143,6 @@ export class Library {
         : { first, body: soundInit(format ?? 2), codec: SOUND_CODEC, size: null, channels: format ?? 2 };
     inits.push(init);
     return inits.length - 1;
-  }
-
-  #pictures({ items, start, end, next }: Cut): Uint8Array {
-    const ticks = (time: number) => Math.round((time * PICTURE_SCALE) / 1e6);
-    const samples = items.map((item, n) => {
-      const from = ticks(item.start);
-      const after = items[n + 1]?.start ?? next;
-      const duration = after === undefined ? Math.max(ticks(end) - from, STILL) : ticks(after) - from;
-      return { duration, sync: item.keyFrame, data: item.data };
-    });
-    return fragment((this.#fragments += 1), ticks(items[0]?.start ?? start), samples);
-  }
-  #sound(items: readonly Item[], start: MediaTime): Uint8Array {
-    const samples = items.map(({ data }) => ({ duration: AAC_FRAME, sync: true, data }));
-    return fragment((this.#fragments += 1), sampleIndex((items[0]?.start ?? start) as never, SOUND_SCALE), samples);
   }
 
   /** The segments of a rendition that its playlist lists. */

@@ -1,5 +1,15 @@
 import type { MediaTime } from '../../../media/time.ts';
-import { type Rendition, type Segment, edgeOf, endOf, isIndependent, lengthOf, pictureRate, rateOf } from './shelf.ts';
+import {
+  type Rendition,
+  type Segment,
+  edgeOf,
+  endOf,
+  isGap,
+  isIndependent,
+  lengthOf,
+  pictureRate,
+  rateOf,
+} from './shelf.ts';
 
 /** What all playlists of a programme have in common. */
 export interface Timing {
@@ -53,7 +63,8 @@ export function mediaPlaylist(
     `#EXT-X-MEDIA-SEQUENCE:${first?.number ?? 0}`,
   ];
   const gone = first ? first.discontinuities - (first.discontinuity ? 1 : 0) : 0;
-  if (gone > 0) lines.push(`#EXT-X-DISCONTINUITY-SEQUENCE:${gone}`);
+  if (gone > 0 || segments.some(({ discontinuity }) => discontinuity))
+    lines.push(`#EXT-X-DISCONTINUITY-SEQUENCE:${gone}`);
   if (segments.every(isIndependent)) lines.push('#EXT-X-INDEPENDENT-SEGMENTS');
   // Only segments further from the end than the boundary may be left out (§4.4.5.2).
   const old = segments.filter(
@@ -72,9 +83,11 @@ export function mediaPlaylist(
       segment.parts.forEach((part, index) =>
         lines.push(
           `#EXT-X-PART:DURATION=${secs(part.end - part.start)},URI="${partName(rendition, segment.number, index)}"` +
-            (part.independent ? ',INDEPENDENT=YES' : ''),
+            (part.independent ? ',INDEPENDENT=YES' : '') +
+            (part.gap ? ',GAP=YES' : ''),
         ),
       );
+    if (segment.complete && isGap(segment)) lines.push('#EXT-X-GAP');
     if (segment.complete)
       lines.push(`#EXTINF:${lengthOf(segment).toFixed(6)},`, segmentName(rendition, segment.number));
   });

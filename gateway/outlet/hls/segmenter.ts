@@ -1,43 +1,13 @@
-import { type MediaTime, type Span, at, earliest, later, latest, ms, seconds } from '../../../media/time.ts';
-
-/** A picture, or a frame of sound. */
-export interface Item {
-  readonly start: MediaTime;
-  readonly keyFrame: boolean;
-  readonly data: Uint8Array;
-}
-/** Where segments of every track begin. */
-export interface Boundary {
-  readonly start: MediaTime;
-  /** Counts from 0. */
-  readonly index: number;
-  readonly discontinuity: boolean;
-}
-/** One part of one track. */
-export interface Cut {
-  readonly track: string;
-  readonly boundary: Boundary;
-  readonly start: MediaTime;
-  readonly end: MediaTime;
-  readonly items: readonly Item[];
-  /** Where the track goes on, as far as that is known. */
-  readonly next: MediaTime | undefined;
-  /** The segment ends with it. */
-  readonly last: boolean;
-}
-export interface Lengths {
-  /** A part is never longer. */
-  readonly part: Span;
-  /** A segment ends at the first key frame after so long… */
-  readonly aim: Span;
-  /** …and after so long without one. */
-  readonly most: Span;
-}
+import { type MediaTime, type Span, at, earliest, later, latest, ms } from '../../../media/time.ts';
+import type { Boundary, Cut, Item, Lengths } from './cut.ts';
 
 interface Lane {
   readonly kind: 'audio' | 'video';
   readonly queue: Item[];
+  /** When the newest item was to begin, as it came. */
   newest: MediaTime | undefined;
+  /** Pictures for a new decoder that wait for a segment's edge. */
+  held: Item[] | undefined;
   /** The segment that is being written, and where its next part begins; none before the lane has joined. */
   place: { boundary: Boundary; start: MediaTime } | undefined;
 }
@@ -51,6 +21,12 @@ const NEAR = ms(50);
 const CODING = ms(200);
 /** Pictures that come later than sound are waited for so long: less than a player at the hold-back has to spare. */
 const PATIENCE = ms(600);
+/** Between pictures that came too late for their places: a tick at 90 kHz, µs. */
+const TICK = 12 as Span;
+/** A frame of sound, µs. */
+const FRAME = 21_333 as Span;
+/** A segment ends at least this much behind what is cut: a frame of sound (21.3 ms). */
+const SHORTEST = ms(22);
 /** Items that wait in one lane. */
 const MOST_WAITING = 2_048;
 
@@ -58,7 +34,8 @@ const MOST_WAITING = 2_048;
  * Cuts tracks into segments at the same places and into parts. The leader, a track of pictures, says where: at its key
  * frames; without one it is time that says. A part ends where an item begins, or at its full length where none does.
  *
- * A track that comes later joins at the next boundary.
+ * A track that comes later joins at the next boundary. Pictures that come when their place is cut already go to the next
+ * part; a track that does not lead and needs a new decoder goes on at an edge.
  */
 export class Segmenter {
   readonly #lengths: Lengths;
@@ -68,6 +45,8 @@ export class Segmenter {
   #leader: string | undefined;
   #position = at(-1);
   #dropped = 0;
+  /** Index of the newest boundary behind which something is cut. */
+  #begun = -1;
 
   constructor(lengths: Lengths) {
     this.#lengths = lengths;
@@ -84,20 +63,24 @@ export class Segmenter {
   ): void {
     for (const id of this.#lanes.keys()) if (!tracks.some((track) => track.id === id)) this.#lanes.delete(id);
     for (const { id, kind } of tracks)
-      if (!this.#lanes.has(id)) this.#lanes.set(id, { kind, queue: [], newest: undefined, place: undefined });
+      if (!this.#lanes.has(id))
+        this.#lanes.set(id, { kind, queue: [], newest: undefined, held: undefined, place: undefined });
     this.#leader = leader;
   }
 
-  /** @param changed the picture is of another kind than the one before, and a decoder must begin anew */
-  push(track: string, item: Item, changed = false): Cut[] {
+  push(track: string, item: Item): Cut[] {
     const lane = this.#lanes.get(track);
     if (!lane || (lane.newest !== undefined && item.start <= lane.newest) || item.start < 0) {
       this.#dropped += 1;
       return [];
     }
-    if (track === this.#leader) this.#consider(lane, item, changed);
-    lane.queue.push(item);
+    const leads = track === this.#leader;
+    let start = item.start;
+    if (leads) start = this.#consider(lane, timed(lane, item));
     lane.newest = item.start;
+    if (!leads && lane.place && item.changed) lane.held ??= [];
+    if (lane.held) this.#hold(lane, item);
+    else lane.queue.push(timed(lane, item, start));
     if (lane.queue.length > MOST_WAITING) {
       lane.queue.shift();
       this.#dropped += 1;
@@ -119,23 +102,62 @@ export class Segmenter {
     for (const [track, { queue, place }] of this.#lanes) {
       const [newest, before] = [queue.at(-1), queue.at(-2)];
       if (!place || !newest) continue;
-      const end = later(newest.start, Math.max(1, newest.start - (before?.start ?? place.start)) as Span);
       const { boundary, start } = place;
-      cuts.push({ track, boundary, start, end, items: queue.splice(0), next: end, last: true });
+      const step = Math.max(TICK, newest.start - (before?.start ?? start)) as Span;
+      const end = latest(
+        later(newest.start, TICK),
+        earliest(later(newest.start, step), later(start, this.#lengths.part)),
+      );
+      cuts.push({ track, boundary, start, end, items: queue.splice(0), last: true });
     }
     return cuts;
   }
 
-  #consider(lane: Lane, { start, keyFrame }: Item, changed: boolean): void {
+  /** When the leader's picture begins: where its segment does, if that is its own. */
+  #consider(lane: Lane, { start, keyFrame, changed = false }: Item): MediaTime {
     const before = this.#boundaries.at(-1);
     if (!before) {
       if (keyFrame) this.#bound(start, false);
-      return;
+      return start;
     }
     this.#force(start);
     const since = start - (this.#boundaries.at(-1)?.start ?? start);
     const joins = !lane.place && lane.queue.length === 0;
-    if (keyFrame && since > 0 && (changed || joins || since >= this.#lengths.aim - SLACK)) this.#bound(start, changed);
+    if (!keyFrame || since <= 0 || !(changed || joins || since >= this.#lengths.aim - SLACK)) return start;
+    return this.#bound(this.#uncut(start), changed);
+  }
+
+  /** That place, or the first behind it where every track can end a segment. */
+  #uncut(start: MediaTime): MediaTime {
+    const places = [...this.#lanes.values()].flatMap(({ place }) => place?.start ?? []);
+    const edge = places.reduce(latest, at(-1));
+    return start > edge ? start : later(edge, SHORTEST);
+  }
+
+  #hold(lane: Lane, item: Item): void {
+    const held = (lane.held ??= []);
+    held.push(item);
+    const since = item.start - (held[0]?.start ?? item.start);
+    if (item.keyFrame && since > this.#lengths.most) this.#bound(this.#uncut(item.start), true);
+    this.#resume(lane);
+    if (held.length > MOST_WAITING) this.#dropped += held.splice(0, 1).length;
+  }
+
+  /** A lane goes on with what it holds where a segment begins with a key frame of it. */
+  #resume(lane: Lane): void {
+    const { held, place } = lane;
+    if (!held || !place) return;
+    for (const boundary of this.#boundaries) {
+      const { start, index, discontinuity } = boundary;
+      if (index <= place.boundary.index || (index <= this.#begun && !discontinuity)) continue;
+      const first = held.findIndex((one) => one.keyFrame && Math.abs(one.start - start) <= NEAR);
+      if (first < 0) continue;
+      boundary.discontinuity = true;
+      lane.held = undefined;
+      this.#dropped += first;
+      for (const one of held.slice(first)) lane.queue.push(timed(lane, one, latest(one.start, start)));
+      return;
+    }
   }
 
   /** Nobody leads, or the leader does not show up: sound begins. */
@@ -154,9 +176,11 @@ export class Segmenter {
       this.#bound(later(last.start, length), false);
   }
 
-  #bound(start: MediaTime, discontinuity: boolean): void {
+  #bound(start: MediaTime, discontinuity: boolean): MediaTime {
     this.#boundaries.push({ start, index: this.#count, discontinuity });
     this.#count += 1;
+    for (const lane of this.#lanes.values()) this.#resume(lane);
+    return start;
   }
 
   /** All boundaries before this are known. */
@@ -220,23 +244,31 @@ export class Segmenter {
       end = begins !== undefined && begins - start >= LEAST * this.#lengths.part ? begins : full;
       last = after !== undefined && end >= after.start;
     } else return undefined;
+    const hole = lane.kind === 'audio' ? soundUntil(lane.queue, start, end) : end;
+    if (hole < end) [end, last] = [hole, false];
     const count = lane.queue.findIndex((item) => item.start >= end);
     const items = lane.queue.splice(0, count < 0 ? lane.queue.length : count);
     lane.place = { boundary: last && after ? after : boundary, start: end };
-    return { track, boundary, start, end, items, next: lane.queue[0]?.start, last };
+    this.#begun = Math.max(this.#begun, boundary.index);
+    return { track, boundary, start, end, items, last };
   }
 }
 
-/** What a gateway's spec says, as lengths. The longest segment rounds to the target duration (RFC 8216bis §4.4.3.1). */
-export function lengthsOf(spec: {
-  readonly part: number;
-  readonly segment: number;
-}): Lengths & { readonly target: number } {
-  const target = Math.ceil(spec.segment * 1.5);
-  return {
-    part: seconds(spec.part),
-    aim: seconds(spec.segment),
-    most: seconds(target + 0.4),
-    target,
-  };
+/** Where, between `start` and `end`, sound ends, or begins where there was none: parts hold sound all through, or none at all. */
+function soundUntil(queue: readonly Item[], start: MediaTime, end: MediaTime): MediaTime {
+  let heard = start;
+  for (const item of queue) {
+    if (item.start >= end) break;
+    if (item.start > later(heard, NEAR)) return heard === start ? item.start : heard;
+    heard = later(item.start, FRAME);
+  }
+  return heard === start || end <= later(heard, NEAR) ? end : heard;
+}
+
+/** A picture whose place is cut already begins where the next part does, behind those that came before it. */
+function timed({ kind, queue, place }: Lane, item: Item, start = item.start): Item {
+  if (kind === 'audio') return item;
+  const last = queue.at(-1);
+  const earliestStart = latest(place?.start ?? start, last ? later(last.start, TICK) : start);
+  return { ...item, start: latest(start, earliestStart) };
 }

@@ -6,6 +6,8 @@ export interface Part {
   readonly end: MediaTime;
   /** A decoder can start with it. */
   readonly independent: boolean;
+  /** Nothing came: it is listed as a gap, and nobody can have it. */
+  readonly gap: boolean;
   readonly body: Uint8Array;
 }
 /** What a decoder must have before a segment. */
@@ -52,6 +54,8 @@ export const endOf = ({ parts, start }: Segment): MediaTime => parts.at(-1)?.end
 export const lengthOf = (segment: Segment): number => (endOf(segment) - segment.start) / 1e6;
 export const bytesOf = ({ parts, body }: Segment): number =>
   parts.reduce((sum, part) => sum + part.body.byteLength, body?.byteLength ?? 0);
+/** Nothing came in all its time. */
+export const isGap = ({ parts }: Segment): boolean => parts.length > 0 && parts.every(({ gap }) => gap);
 export const isIndependent = ({ parts }: Segment): boolean => parts[0]?.independent ?? true;
 /** The newest part there is: where the live edge is. */
 export function edgeOf({ segments }: Rendition): { readonly number: number; readonly part: number } | undefined {
