@@ -121,23 +121,25 @@ export function SessionsPage() {
               {session.stats && loudnessOf(session.stats) && <span>{loudnessOf(session.stats)}</span>}
               <span>{SOURCE_WORDS[session.source.kind]}</span>
             </p>
-            {session.ingest && (
-              <p class="facts">
-                <span>
-                  {session.source.kind === 'webrtc' ? 'WHIP' : 'Publish to'} <code>{session.ingest.url}</code>
-                  {session.ingest.key !== undefined && (
-                    <>
-                      , stream key <code>{session.ingest.key}</code>
-                    </>
-                  )}
-                </span>
-              </p>
-            )}
-            <p class="facts">
-              <span>
-                WHEP <code>{whepUrl(session.id)}</code>
-              </span>
-            </p>
+            <details class="addresses">
+              <summary>For encoders and players</summary>
+              <dl>
+                {session.ingest && (
+                  <>
+                    <dt>{session.source.kind === 'webrtc' ? 'Publish by WHIP' : 'Publish to'}</dt>
+                    <dd>{session.ingest.url}</dd>
+                  </>
+                )}
+                {session.ingest?.key !== undefined && (
+                  <>
+                    <dt>Stream key</dt>
+                    <dd>{session.ingest.key}</dd>
+                  </>
+                )}
+                <dt>Watch by WHEP</dt>
+                <dd>{whepUrl(session.id)}</dd>
+              </dl>
+            </details>
             <div class="actions">
               <Link to={watchPath(session.id)} class="button" label={`Watch ${session.name}`}>
                 <Icon name="play" /> Watch

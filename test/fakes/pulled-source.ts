@@ -40,9 +40,12 @@ export async function pulledSource(spec: StreamSpec, scope: Scope) {
   scope.defer(() => clearInterval(timer));
   return {
     ...{ source, openings, states, sounds, pictures, keys },
-    /** Where sound does not begin where that before it ended, and pictures that do not come after the one before. */
+    /**
+     * Where sound does not begin where that before it ended, but for a rounded microsecond, and pictures that do not come
+     * after the one before.
+     */
     steps: () => [
-      ...sounds.filter(({ start }, n) => n > 0 && start !== sounds[n - 1]!.end),
+      ...sounds.filter(({ start }, n) => n > 0 && Math.abs(start - sounds[n - 1]!.end) > 1),
       ...pictures.filter((start, n) => n > 0 && start < pictures[n - 1]! + ms(1)),
     ],
     /** Seconds that pictures are ahead of sound at the end. */
