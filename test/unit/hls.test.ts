@@ -241,6 +241,16 @@ test('pictures that come long after the sound begin with a key frame of their ow
   expect(String((await ask(hls, 'index.m3u8')).body)).toContain('RESOLUTION=320x180');
 });
 
+test('while it is live BANDWIDTH leaves room for segments greater than those so far, a quarter', async () => {
+  const { hls } = openHls({ segment: 2, window: 20 });
+  hls.tracks(TRACKS);
+  programme(hls, steady(10_000_000), 10_000_000);
+  const told = async () => Number(/:BANDWIDTH=(\d+)/.exec(String((await ask(hls, 'index.m3u8')).body))?.[1]);
+  const live = await told();
+  await hls.close();
+  expect(live / (await told())).toBeCloseTo(1.25, 1);
+});
+
 /** Everything that a playlist lists, held against the rules. */
 async function checked(hls: Hls, id: string) {
   const media = parsePlaylist(await playlist(hls, id)) as MediaPlaylist;

@@ -107,6 +107,12 @@ export function mediaPlaylist(
 }
 
 /**
+ * How much more than the greatest segment so far those to come of a live programme may take: what Apple's authoring
+ * specification lets a measured peak differ by, a quarter.
+ */
+const TO_COME = 1.25;
+
+/**
  * The multivariant playlist: a variant for each track of pictures.
  *
  * Pictures with mouths of one language go with the sound of that language alone, the picture as it is with all that have
@@ -151,11 +157,12 @@ export function multivariant(renditions: readonly Rendition[], from: string): st
     const sound = fitting.map((one) => rateOf(one.segments));
     const rate = picture ? rateOf(picture.segments) : { peak: 0, average: 0 };
     const most = (which: 'peak' | 'average') => rate[which] + Math.max(0, ...sound.map((one) => one[which]));
+    const room = [picture, ...fitting].every((one) => !one || one.ended) ? 1 : TO_COME;
     const init = picture?.inits.at(-1);
     const fps = picture && pictureRate(picture.segments);
     const codecs = [init?.codec, fitting[0]?.inits.at(-1)?.codec].filter((codec) => codec !== undefined);
     lines.push(
-      `#EXT-X-STREAM-INF:BANDWIDTH=${most('peak')},AVERAGE-BANDWIDTH=${most('average')},CODECS=${quoted(codecs.join(','))}` +
+      `#EXT-X-STREAM-INF:BANDWIDTH=${Math.ceil(most('peak') * room)},AVERAGE-BANDWIDTH=${most('average')},CODECS=${quoted(codecs.join(','))}` +
         (init?.size ? `,RESOLUTION=${init.size.width}x${init.size.height}` : '') +
         (fps === undefined ? '' : `,FRAME-RATE=${fps.toFixed(3)}`) +
         (fitting.length > 0 ? `,AUDIO=${quoted(group)}` : '') +
