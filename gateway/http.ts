@@ -1,4 +1,3 @@
-import { createHash, timingSafeEqual } from 'node:crypto';
 import { existsSync } from 'node:fs';
 import type { IncomingMessage, Server, ServerResponse } from 'node:http';
 import { join } from 'node:path';
@@ -24,6 +23,7 @@ import { z } from 'zod';
 import type { Scope } from '../media/scope.ts';
 import type { EngineCard } from '../models/engine.ts';
 import { languagePairs } from './abilities.ts';
+import { bearerOf, tokenCheck } from './bearer.ts';
 import type { Config } from './config.ts';
 import type { HostedSession } from './hosted-session.ts';
 import { ingestOf } from './ingest.ts';
@@ -78,14 +78,6 @@ const MOST_BODY = 64 * 1024;
 /** The pages' file names hold a hash of what is in them, except FFmpeg's, which change with its version alone. */
 const FOR_EVER = 'public, max-age=31536000, immutable';
 const FOR_A_DAY = 'public, max-age=86400';
-
-/** Whether a bearer token is the configured one. Takes as long for a wrong one as for the right one. */
-export function tokenCheck(token: string | undefined): (given: string | undefined) => boolean {
-  if (token === undefined) return () => true;
-  const digest = (text: string) => createHash('sha256').update(text).digest();
-  const right = digest(token);
-  return (given) => given !== undefined && timingSafeEqual(digest(given), right);
-}
 
 /** The gateway's HTTP server: the API, the pages, the numbers. Listens until `scope` closes. */
 export async function openHttp(
@@ -142,8 +134,7 @@ export async function openHttp(
   });
 
   const permitted = tokenCheck(config.auth.token);
-  const bearerOf = (request: FastifyRequest) => /^Bearer (\S+)$/i.exec(request.headers.authorization ?? '')?.[1];
-  const allowed = (request: FastifyRequest) => permitted(bearerOf(request));
+  const allowed = (request: FastifyRequest) => permitted(bearerOf(request.headers.authorization));
   const guarded = {
     onRequest: async (request: FastifyRequest) => {
       if (!allowed(request))
@@ -433,6 +424,7 @@ export async function openHttp(
       token: config.auth.token,
       permitted: allowed,
       guarded,
+      secured,
     });
     v1.get(
       '/v1/languages',

@@ -12,12 +12,16 @@ export interface RecordingRoutesOptions {
   readonly permitted: (request: Request) => boolean;
   /** Refuses requests without it. */
   readonly guarded: { readonly onRequest: (request: Request) => Promise<void> };
+  /** What the description says of a route that needs it. */
+  readonly secured: object;
 }
 
 /** `/v1/recordings`: finished recordings are listed, sent and deleted. */
-export function recordingRoutes(v1: Api, { directory, token, permitted, guarded }: RecordingRoutesOptions): void {
+export function recordingRoutes(
+  v1: Api,
+  { directory, token, permitted, guarded, secured }: RecordingRoutesOptions,
+): void {
   const shelf = new RecordingsShelf(directory, token);
-  const secured = token === undefined ? {} : { security: [{ token: [] }] };
   v1.get(
     '/v1/recordings',
     {

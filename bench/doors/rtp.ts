@@ -1,16 +1,15 @@
 import { type Socket, createSocket } from 'node:dgram';
 import { once } from 'node:events';
-import { OPUS_FRAME } from '../../media/opus.ts';
 import { Packetizer } from '../../media/packetize.ts';
-import { ntpFromUnix, writeSenderReport } from '../../media/rtcp.ts';
-import { writeRtp } from '../../media/rtp.ts';
+import { ntpFromUnix } from '../../media/rtcp.ts';
 import type { Scope } from '../../media/scope.ts';
+import { REPORT_EVERY, RtpTrack } from '../../media/send.ts';
+import { type MediaTime, at } from '../../media/time.ts';
 import { type Due, type Sent, now, pace } from './paced.ts';
 import { RATE, type Reel } from './reel.ts';
 
 export const VIDEO_TYPE = 96;
 export const SOUND_TYPE = 97;
-const REPORT_EVERY = 1_000;
 const LOOPBACK = '127.0.0.1';
 
 /** Where plain RTP goes; RTCP to the port above. */
@@ -54,16 +53,6 @@ export const sdpOf = ({ video, sound }: Ports): string =>
     '',
   ].join('\r\n');
 
-interface Stream {
-  readonly ssrc: number;
-  readonly payloadType: number;
-  readonly rate: number;
-  readonly port: number;
-  sequence: number;
-  packets: number;
-  octets: number;
-}
-
 /** Sends the reel as plain RTP, with a sender report a second. A picture is sent when its last packet is. */
 export async function sendRtp(reel: Reel, ports: Ports, scope: Scope): Promise<Sent> {
   const socket: Socket = createSocket('udp4');
@@ -71,30 +60,19 @@ export async function sendRtp(reel: Reel, ports: Ports, scope: Scope): Promise<S
   socket.on('error', () => {});
   socket.bind(0, LOOPBACK);
   await once(socket, 'listening');
-  const stream = (ssrc: number, payloadType: number, rate: number, port: number): Stream => ({
-    ...{ ssrc, payloadType, rate, port },
-    ...{ sequence: 0, packets: 0, octets: 0 },
-  });
-  const video = stream(0x11110000, VIDEO_TYPE, 90_000, ports.video);
-  const sound = stream(0x22220000, SOUND_TYPE, 48_000, ports.sound);
+  const numbering = { by: 'packet', next: 0 } as const;
+  const track = { rtpBase: 0, cname: 'reel', numbering };
+  const video = new RtpTrack({ ...track, ssrc: 0x11110000, payloadType: VIDEO_TYPE, rate: 90_000 });
+  const sound = new RtpTrack({ ...track, ssrc: 0x22220000, payloadType: SOUND_TYPE, rate: 48_000 });
   const packetizer = new Packetizer('H264');
-  const send = (to: Stream, payload: Uint8Array, timestamp: number, marker: boolean) => {
-    const { ssrc, payloadType } = to;
-    socket.send(writeRtp({ payloadType, sequence: to.sequence, timestamp, ssrc, marker, payload }), to.port, LOOPBACK);
-    to.sequence = (to.sequence + 1) & 0xffff;
-    to.packets += 1;
-    to.octets += payload.length;
-  };
   const began = now();
   let reported = -Infinity;
-  const report = (at: number) => {
-    if (at - reported < REPORT_EVERY) return;
-    reported = at;
-    for (const { rate, port, ssrc, packets, octets } of [video, sound]) {
-      const rtp = Math.round((at * rate) / 1_000);
-      const ntp = ntpFromUnix(Math.round((began + at) * 1_000));
-      socket.send(writeSenderReport({ ssrc, ntp, rtp, packets, octets, cname: 'reel' }), port + 1, LOOPBACK);
-    }
+  const report = (media: MediaTime) => {
+    if (media - reported < REPORT_EVERY) return;
+    reported = media;
+    const ntp = ntpFromUnix(Math.round(began * 1_000) + media);
+    socket.send(video.report(ntp, media), ports.video + 1, LOOPBACK);
+    socket.send(sound.report(ntp, media), ports.sound + 1, LOOPBACK);
   };
   const due: (Due & { readonly give: () => void })[] = [
     ...reel.coded.map((picture, number) => ({
@@ -102,14 +80,17 @@ export async function sendRtp(reel: Reel, ports: Ports, scope: Scope): Promise<S
       number,
       give: () => {
         const payloads = packetizer.packetize(picture);
-        payloads.forEach((payload, n) => send(video, payload, (number * 90_000) / RATE, n === payloads.length - 1));
+        const media = at((number * 1_000_000) / RATE);
+        for (const [n, payload] of payloads.entries())
+          socket.send(video.packet(payload, media, n === payloads.length - 1), ports.video, LOOPBACK);
       },
     })),
     ...reel.sound.map((payload, n) => ({
       at: n * 20,
       give: () => {
-        report(n * 20);
-        send(sound, payload, n * OPUS_FRAME, n === 0);
+        const media = at(n * 20_000);
+        report(media);
+        socket.send(sound.packet(payload, media, n === 0), ports.sound, LOOPBACK);
       },
     })),
   ].sort((a, b) => a.at - b.at);

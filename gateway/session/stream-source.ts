@@ -148,7 +148,7 @@ export class StreamSource {
   tick(): void {
     const now = this.#options.clock.now();
     const gathered = this.#gathered;
-    if (gathered?.[0] && this.#isSettled(gathered, now)) this.#settle();
+    if (gathered && this.#isSettled(gathered, now)) this.#settle();
     const quiet = this.#holding ? 0 : between(this.#came, now);
     if (this.#told.state === 'live' && quiet > STALLED) this.#tell('away', SILENT);
     // Its predecessor had a source, which has had time to come to us.

@@ -1,3 +1,4 @@
+import { bearerOf } from '../bearer.ts';
 import type { Config } from '../config.ts';
 import type { HostedSession } from '../hosted-session.ts';
 import type { Log } from '../log.ts';
@@ -208,7 +209,7 @@ export function openWhip(options: WhipOptions): (asked: Asked) => Promise<Answer
         allow: allowed,
       });
     if (asked.kind === 'whip') {
-      const [, bearer] = /^Bearer (\S+)$/i.exec(String(asked.headers['authorization'] ?? '')) ?? [];
+      const bearer = bearerOf(asked.headers['authorization']?.toString());
       if (!options.permitted(bearer))
         return problem(
           401,

@@ -4,16 +4,13 @@ Says what webrtc-peer.py says. Debian's GStreamer 1.22 has neither whipsink nor 
 webrtcbin's own types, which are therefore called by ctypes.
 """
 
-import argparse
 import ctypes
-import json
 import select
 import sys
-import urllib.error
 import urllib.parse
-import urllib.request
 
 import gi
+from whip_client import arguments, request, say
 
 gi.require_version("Gst", "1.0")
 from gi.repository import Gst  # noqa: E402
@@ -33,20 +30,6 @@ ANSWER, RECVONLY, COMPLETE = 3, 3, 2
 
 class Description(ctypes.Structure):
     _fields_ = [("type", ctypes.c_int), ("sdp", pointer)]
-
-
-def say(**what):
-    print(json.dumps(what), flush=True)
-
-
-def request(method, url, body=None, **headers):
-    named = {name.replace("_", "-"): value for name, value in headers.items() if value}
-    asked = urllib.request.Request(url, data=body and body.encode(), method=method, headers=named)
-    try:
-        with urllib.request.urlopen(asked) as answer:
-            return answer.status, answer.headers, answer.read().decode()
-    except urllib.error.HTTPError as refused:
-        return refused.code, refused.headers, refused.read().decode()
 
 
 class Bin:
@@ -106,13 +89,7 @@ SENDING = {
 
 
 def main():
-    parser = argparse.ArgumentParser()
-    parser.add_argument("role", choices=["whip", "whep"])
-    parser.add_argument("url")
-    parser.add_argument("--token")
-    parser.add_argument("--clip")
-    parser.add_argument("--codec")
-    given = parser.parse_args()
+    given = arguments()
     seen = {"audio": 0, "video": 0, "loudest": 0, "size": None}
     text = "webrtcbin name=peer bundle-policy=max-bundle"
     if given.role == "whip":

@@ -4,35 +4,18 @@ Says one JSON object a line: "answered" with the status, then what was received 
 when its standard input does.
 """
 
-import argparse
 import asyncio
-import json
 import sys
-import urllib.error
 import urllib.parse
-import urllib.request
 
 import aioice.ice
 from aiortc import RTCPeerConnection, RTCRtpSender, RTCSessionDescription
 from aiortc.contrib.media import MediaPlayer
 from aiortc.mediastreams import MediaStreamError
+from whip_client import arguments, request, say
 
 # Loopback is all that a test may use.
 aioice.ice.get_host_addresses = lambda use_ipv4, use_ipv6: ["127.0.0.1"]
-
-
-def say(**what):
-    print(json.dumps(what), flush=True)
-
-
-def request(method, url, body=None, **headers):
-    named = {name.replace("_", "-"): value for name, value in headers.items() if value}
-    asked = urllib.request.Request(url, data=body and body.encode(), method=method, headers=named)
-    try:
-        with urllib.request.urlopen(asked) as answer:
-            return answer.status, answer.headers, answer.read().decode()
-    except urllib.error.HTTPError as refused:
-        return refused.code, refused.headers, refused.read().decode()
 
 
 async def watch(track, seen):
@@ -55,13 +38,7 @@ async def sent(pc, seen):
 
 
 async def main():
-    parser = argparse.ArgumentParser()
-    parser.add_argument("role", choices=["whip", "whep"])
-    parser.add_argument("url")
-    parser.add_argument("--token")
-    parser.add_argument("--clip")
-    parser.add_argument("--codec")
-    given = parser.parse_args()
+    given = arguments()
     pc = RTCPeerConnection()
     seen = {"audio": 0, "video": 0, "loudest": 0, "size": None}
     watching = []

@@ -6,7 +6,7 @@ import type { CueView } from '../../gateway/protocol.ts';
 import { invalid } from '../../gateway/refusal.ts';
 import { RestartPolicy } from '../../gateway/restart-policy.ts';
 import { TokenBucket } from '../../gateway/token-bucket.ts';
-import { tokenCheck } from '../../gateway/http.ts';
+import { tokenCheck } from '../../gateway/bearer.ts';
 import { type ClockTime, ms, seconds } from '../../media/time.ts';
 
 const at = (n: number) => seconds(n) as number as ClockTime;
